@@ -1,0 +1,201 @@
+//! Faults, as data: what goes wrong, said the same way to every implementation.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Members, NodeId};
+
+/// Something that goes wrong with a cluster, or right again.
+///
+/// A fault lasts until its opposite; there are no durations here, so that schedules compose.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "kebab-case")]
+pub enum Fault {
+    /// The process dies at once (kill -9). What it had not synced may or may not survive. No effect
+    /// on a node that is down.
+    Crash {
+        /// Which node.
+        node: NodeId,
+    },
+    /// The process starts again from its disk. No effect on a node that is up.
+    Restart {
+        /// Which node.
+        node: NodeId,
+    },
+    /// The process stops as by SIGSTOP; what is sent to it waits. No effect unless it runs.
+    Pause {
+        /// Which node.
+        node: NodeId,
+    },
+    /// A paused process goes on, and finds that time has passed.
+    Resume {
+        /// Which node.
+        node: NodeId,
+    },
+    /// Every node dies at once, and nothing that was not synced survives.
+    PowerLoss,
+    /// Nothing that nodes of different groups send each other arrives. Nodes in no group, and
+    /// clients, are not touched. Adds to earlier cuts.
+    Partition {
+        /// The sides; a node belongs to at most one.
+        groups: Vec<Vec<NodeId>>,
+    },
+    /// Nothing arrives that a node of `from` sends to a node of `to`; the other way is not touched.
+    /// Adds to earlier cuts.
+    Cut {
+        /// Senders.
+        from: Vec<NodeId>,
+        /// Receivers.
+        to: Vec<NodeId>,
+    },
+    /// Every cut ends.
+    Heal,
+    /// All links between nodes behave so from now on.
+    Links(LinkFault),
+    /// A node's clocks behave so from now on.
+    Clock {
+        /// Which node.
+        node: NodeId,
+        /// How.
+        clock: ClockFault,
+    },
+}
+
+impl Fault {
+    /// Whether every node that this fault names is one of `members`.
+    ///
+    /// # Errors
+    /// [`Unsupported`], because the cluster has no such node.
+    pub fn check(&self, members: &Members) -> Result<(), Unsupported> {
+        if self.nodes().all(|node| members.contains(node)) {
+            return Ok(());
+        }
+        Err(Unsupported::new(self, "it names a node that the cluster does not have"))
+    }
+
+    /// Every node that this fault names.
+    fn nodes(&self) -> Box<dyn Iterator<Item = NodeId> + '_> {
+        match self {
+            Self::Crash { node }
+            | Self::Restart { node }
+            | Self::Pause { node }
+            | Self::Resume { node }
+            | Self::Clock { node, .. } => Box::new(std::iter::once(*node)),
+            Self::Partition { groups } => Box::new(groups.iter().flatten().copied()),
+            Self::Cut { from, to } => Box::new(from.iter().chain(to).copied()),
+            Self::PowerLoss | Self::Heal | Self::Links(_) => Box::new(std::iter::empty()),
+        }
+    }
+}
+
+/// How links misbehave. The default is not at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct LinkFault {
+    /// Messages lost, in a million.
+    pub loss_ppm: u32,
+    /// Messages delivered twice, in a million.
+    pub duplicate_ppm: u32,
+    /// Messages held back for up to `delay_max`, in a million; later ones overtake them.
+    pub delay_ppm: u32,
+    /// The longest that a message is held back, beyond the ordinary latency.
+    pub delay_max: Duration,
+}
+
+/// How a node's clocks misbehave. Neither pattern's safety may depend on the wall clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct ClockFault {
+    /// From now on both clocks run so many millionths too fast (negative: too slow).
+    pub drift_ppm: i32,
+    /// The wall clock moves by so many nanoseconds, once, now.
+    pub jump_nanos: i64,
+}
+
+/// A fault that an implementation cannot take.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("cannot take {fault}: {reason}")]
+pub struct Unsupported {
+    /// Which fault.
+    pub fault: String,
+    /// Why not.
+    pub reason: &'static str,
+}
+
+impl Unsupported {
+    /// `fault` cannot be taken, for `reason`.
+    pub fn new(fault: &Fault, reason: &'static str) -> Self {
+        Self { fault: format!("{fault:?}"), reason }
+    }
+}
+
+/// Which directed links are cut. Worlds ask it for every message.
+#[derive(Clone, Debug)]
+pub struct Cuts {
+    nodes: usize,
+    cut: Vec<bool>,
+}
+
+impl Cuts {
+    /// No cuts among `nodes` nodes.
+    pub fn none(nodes: usize) -> Self {
+        Self { nodes, cut: vec![false; nodes * nodes] }
+    }
+
+    /// Whether what node number `from` sends does not reach node number `to`.
+    pub fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.cut[from * self.nodes + to]
+    }
+
+    /// Whether any link is cut.
+    pub fn any(&self) -> bool {
+        self.cut.contains(&true)
+    }
+
+    /// Cuts the link from node number `from` to node number `to`.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        self.cut[from * self.nodes + to] = true;
+    }
+
+    /// Ends every cut.
+    pub fn heal(&mut self) {
+        self.cut.fill(false);
+    }
+
+    /// Adds what `fault` cuts, if it is of that kind; ids that `index_of` does not know are passed
+    /// over.
+    pub fn apply(&mut self, fault: &Fault, index_of: impl Fn(NodeId) -> Option<usize>) {
+        let indexes =
+            |nodes: &[NodeId]| nodes.iter().filter_map(|&node| index_of(node)).collect::<Vec<_>>();
+        match fault {
+            Fault::Partition { groups } => {
+                let groups: Vec<Vec<usize>> = groups.iter().map(|group| indexes(group)).collect();
+                for (side, from) in groups.iter().enumerate() {
+                    for (other, to) in groups.iter().enumerate() {
+                        if side != other {
+                            self.cut_all(from, to);
+                        }
+                    }
+                }
+            }
+            Fault::Cut { from, to } => self.cut_all(&indexes(from), &indexes(to)),
+            Fault::Heal => self.heal(),
+            Fault::Crash { .. }
+            | Fault::Restart { .. }
+            | Fault::Pause { .. }
+            | Fault::Resume { .. }
+            | Fault::PowerLoss
+            | Fault::Links(_)
+            | Fault::Clock { .. } => {}
+        }
+    }
+
+    fn cut_all(&mut self, from: &[usize], to: &[usize]) {
+        for &from in from {
+            for &to in to {
+                self.cut(from, to);
+            }
+        }
+    }
+}

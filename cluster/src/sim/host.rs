@@ -1,0 +1,195 @@
+//! The machine under one node: its clocks, its disk, and what waits for them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::{
+    Boot, Clock, CorruptRecords, Effect, EffectOf, EffectsOf, Gate, Input, InputOf, Members, Node,
+    NodeId, Now, PersistCount, RequestId, Rng, Timestamp, WallTime,
+};
+
+use super::disk::Disk;
+use super::queue::Event;
+
+/// The wall clock at true time zero: 2025 began.
+const WALL_EPOCH: WallTime = WallTime::from_nanos(1_735_689_600_000_000_000);
+/// Monotonic clocks start anywhere below this, so that nobody comes to rely on zero.
+const MONOTONIC_ORIGIN_MAX: u64 = 3_600_000_000_000;
+/// A node that asks to be called in the past is called this much later, so that time goes on.
+const LEAST_WAIT: Duration = Duration::from_micros(1);
+
+/// Whom a step of the simulation happened to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A node.
+    Node(NodeId),
+    /// A client: an answer has reached it.
+    Client,
+    /// Nobody: nothing was due.
+    Idle,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Up,
+    Paused,
+    Down,
+}
+
+/// One host. Invariant: `node` is there unless `state` is down.
+pub(super) struct Host<N: Node> {
+    pub(super) id: NodeId,
+    pub(super) node: Option<N>,
+    pub(super) state: State,
+    pub(super) clock: Clock,
+    pub(super) disk: Disk<N::Record>,
+    pub(super) rng: Rng,
+    /// How often it has booted: events of an earlier life are dropped by it.
+    pub(super) boots: u32,
+    /// What the running batch wants.
+    pub(super) effects: EffectsOf<N>,
+    /// An empty list, kept for its memory.
+    pub(super) effects_list: Vec<EffectOf<N>>,
+    /// What waits for the disk, with the number of records that must be durable first. Ascending.
+    waiting: VecDeque<(usize, EffectOf<N>)>,
+    /// What arrived while it was paused.
+    pub(super) held: Vec<Event<N>>,
+    /// Requests that the node has not answered.
+    pub(super) asked: BTreeSet<RequestId>,
+    /// When the alarm rings next; earlier alarms are void.
+    pub(super) alarm: Option<Timestamp>,
+    pub(super) refusal: Option<CorruptRecords>,
+}
+
+impl<N: Node> Host<N> {
+    pub(super) fn new(id: NodeId, rng: Rng) -> Self {
+        Self {
+            id,
+            node: None,
+            state: State::Down,
+            clock: Clock::new(Timestamp::ZERO, Timestamp::ZERO, WALL_EPOCH),
+            disk: Disk::new(),
+            rng,
+            boots: 0,
+            effects: EffectsOf::<N>::new(),
+            effects_list: Vec::new(),
+            waiting: VecDeque::new(),
+            held: Vec::new(),
+            asked: BTreeSet::new(),
+            alarm: None,
+            refusal: None,
+        }
+    }
+
+    /// Starts the node from its disk. False if it refused.
+    pub(super) fn boot(&mut self, at: Timestamp, config: &N::Config, members: &Members) -> bool {
+        self.boots += 1;
+        let origin = Timestamp::from_nanos(self.rng.below(MONOTONIC_ORIGIN_MAX));
+        self.clock.reboot(at, origin);
+        self.effects = EffectsOf::<N>::new();
+        let boot = Boot {
+            id: self.id,
+            members: members.clone(),
+            now: self.clock.read(at),
+            seed: self.rng.next(),
+            records: self.disk.boot(),
+        };
+        match N::boot(config, boot, &mut self.effects) {
+            Ok(node) => {
+                self.node = Some(node);
+                self.state = State::Up;
+                self.refusal = None;
+                true
+            }
+            Err(refusal) => {
+                self.refusal = Some(refusal);
+                false
+            }
+        }
+    }
+
+    /// The process dies. Returns the requests that it will never answer.
+    pub(super) fn crash(&mut self, power_loss: bool) -> BTreeSet<RequestId> {
+        if self.state == State::Down {
+            return BTreeSet::new();
+        }
+        self.state = State::Down;
+        self.node = None;
+        self.waiting.clear();
+        self.alarm = None;
+        self.disk.crash(power_loss, &mut self.rng);
+        let mut unanswered = std::mem::take(&mut self.asked);
+        for event in self.held.drain(..) {
+            if let Event::Request { id, .. } = event {
+                unanswered.insert(id);
+            }
+        }
+        unanswered
+    }
+
+    /// What `event` is to the node; none if it is of no interest to it.
+    pub(super) fn input_of(&mut self, now: Now, event: Event<N>) -> Option<InputOf<N>> {
+        match event {
+            Event::Message { from, body, .. } => Some(Input::Message { from, body }),
+            Event::Request { id, body, .. } => {
+                self.asked.insert(id);
+                Some(Input::Request { id, body })
+            }
+            Event::Synced { upto, .. } => {
+                Some(Input::Durable(PersistCount(self.disk.since_boot(upto))))
+            }
+            Event::Alarm { at: set_for, .. } => {
+                if self.alarm != Some(set_for) {
+                    return None;
+                }
+                self.alarm = None;
+                let deadline = self.node.as_ref()?.deadline()?;
+                // If the deadline has moved on since the alarm was set, it is set again for then.
+                (deadline <= now.monotonic).then_some(Input::Timer)
+            }
+            Event::Answer(_) => None,
+        }
+    }
+
+    /// Writes a record, holds back what must wait for the disk, and returns what need not.
+    pub(super) fn write_or_hold(&mut self, effect: EffectOf<N>) -> Option<EffectOf<N>> {
+        let gate = match &effect {
+            Effect::Persist(_) => Gate::Durable,
+            Effect::Send { gate, .. } | Effect::Respond { gate, .. } => *gate,
+            Effect::Emit(_) => Gate::Open,
+        };
+        match (effect, gate) {
+            (Effect::Persist(record), _) => {
+                self.disk.write(record);
+                None
+            }
+            (effect, Gate::Durable) if self.disk.is_dirty() => {
+                self.waiting.push_back((self.disk.written(), effect));
+                None
+            }
+            (effect, _) => Some(effect),
+        }
+    }
+
+    /// The next effect whose wait for the disk is over.
+    pub(super) fn next_released(&mut self) -> Option<EffectOf<N>> {
+        let durable = self.disk.durable().len();
+        let &(needed, _) = self.waiting.front()?;
+        (needed <= durable).then(|| self.waiting.pop_front().expect("peeked").1)
+    }
+
+    /// When to set the alarm for, if it needs setting.
+    pub(super) fn next_alarm(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.state != State::Up {
+            return None;
+        }
+        let deadline = self.node.as_ref()?.deadline()?;
+        let due = self.clock.true_time(deadline);
+        let at = if due > now { due } else { now + LEAST_WAIT };
+        if self.alarm.is_some_and(|alarm| alarm > now && alarm <= at) {
+            return None;
+        }
+        self.alarm = Some(at);
+        Some(at)
+    }
+}

@@ -1,0 +1,171 @@
+//! Blocking calls from any thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+
+use crate::{Completion, NoAnswer, Node, NodeId, RequestId};
+
+use super::Shared;
+use super::host::Control;
+
+/// How long to wait before asking around again when nobody knows a leader.
+const BACKOFF: Duration = Duration::from_millis(5);
+
+/// A client of one cluster of threads.
+///
+/// Each has a queue of its own for answers and one call under way at a time. Cloning makes
+/// another, independent one; use one a thread.
+pub struct Client<N: Node> {
+    shared: Arc<Shared<N>>,
+    index: u32,
+    count: u64,
+    completions: Receiver<Completion<N::Response>>,
+    /// Who answered last: the place to try first.
+    preferred: NodeId,
+}
+
+/// Why a call brought no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nobody took the request before its deadline. It had no effect, and never will.
+    #[error("no node took the request within {waited:?}; it had no effect")]
+    Unavailable {
+        /// How long the call tried.
+        waited: Duration,
+    },
+    /// A node took the request, and no answer came: it may have had an effect, or have one yet.
+    #[error("a node took the request and gave no answer within {waited:?}; its effect is unknown")]
+    Unknown {
+        /// How long the call waited in all.
+        waited: Duration,
+    },
+}
+
+impl<N: Node> Client<N> {
+    pub(super) fn new(shared: Arc<Shared<N>>) -> Self {
+        let (sender, completions) = unbounded();
+        let index = shared.register(&sender);
+        let preferred = shared.members.as_slice()[0];
+        Self { shared, index, count: 0, completions, preferred }
+    }
+
+    /// The nodes of the cluster.
+    pub fn members(&self) -> &[NodeId] {
+        self.shared.members.as_slice()
+    }
+
+    /// Asks `node`, and waits for its answer for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`CallError::Unavailable`] if the node was down, [`CallError::Unknown`] if it gave no answer
+    /// in time.
+    pub fn call(
+        &mut self,
+        node: NodeId,
+        request: N::Request,
+        timeout: Duration,
+    ) -> Result<N::Response, CallError> {
+        let start = Instant::now();
+        match self.attempt(node, request, start + timeout) {
+            Attempt::Answered(response) => Ok(response),
+            Attempt::Refused => Err(CallError::Unavailable { waited: start.elapsed() }),
+            Attempt::Silent => Err(CallError::Unknown { waited: start.elapsed() }),
+        }
+    }
+
+    /// Asks whichever node serves, following redirections, for at most `timeout` in all.
+    ///
+    /// Tries again only after an answer that says nothing was done.
+    ///
+    /// # Errors
+    /// [`CallError::Unavailable`] if nobody took it, [`CallError::Unknown`] if somebody did and gave
+    /// no answer.
+    pub fn ask(
+        &mut self,
+        request: N::Request,
+        timeout: Duration,
+    ) -> Result<N::Response, CallError> {
+        let start = Instant::now();
+        let deadline = start + timeout;
+        let mut node = self.preferred;
+        loop {
+            let known = match self.attempt(node, request.clone(), deadline) {
+                Attempt::Answered(response) => match N::redirect(&response) {
+                    None => {
+                        self.preferred = node;
+                        return Ok(response);
+                    }
+                    Some(redirect) => redirect.to.filter(|&to| to != node),
+                },
+                Attempt::Refused => None,
+                Attempt::Silent => return Err(CallError::Unknown { waited: start.elapsed() }),
+            };
+            if Instant::now() >= deadline {
+                return Err(CallError::Unavailable { waited: start.elapsed() });
+            }
+            node = known.unwrap_or_else(|| {
+                std::thread::sleep(BACKOFF.min(deadline.saturating_duration_since(Instant::now())));
+                self.after(node)
+            });
+        }
+    }
+
+    /// The member after `node`, going round.
+    fn after(&self, node: NodeId) -> NodeId {
+        let members = self.members();
+        let next = members.partition_point(|&member| member <= node);
+        members[next % members.len()]
+    }
+
+    fn attempt(
+        &mut self,
+        node: NodeId,
+        request: N::Request,
+        deadline: Instant,
+    ) -> Attempt<N::Response> {
+        self.count += 1;
+        let id = RequestId::new(self.index, self.count);
+        if !self.shared.submit(node, id, request) {
+            return Attempt::Refused;
+        }
+        loop {
+            match self.completions.recv_deadline(deadline) {
+                // An answer to an earlier call, which had been given up.
+                Ok(completion) if completion.request != id => {}
+                Ok(completion) => {
+                    return match completion.outcome {
+                        Ok(response) => Attempt::Answered(response),
+                        Err(NoAnswer::Unreachable) => Attempt::Refused,
+                        Err(NoAnswer::Lost) => Attempt::Silent,
+                    };
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    return Attempt::Silent;
+                }
+            }
+        }
+    }
+}
+
+/// What came of asking one node.
+enum Attempt<P> {
+    Answered(P),
+    /// It was down; nothing was done.
+    Refused,
+    /// It may have done something.
+    Silent,
+}
+
+impl<N: Node> Clone for Client<N> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.shared))
+    }
+}
+
+impl<N: Node> Drop for Client<N> {
+    fn drop(&mut self) {
+        self.shared.tell_all(|| Control::Unregister { client: self.index });
+    }
+}

@@ -1,0 +1,402 @@
+//! The thread under one node.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::sim::Emitted;
+use crate::{
+    Boot, Clock, ClockFault, Completion, Effect, EffectsOf, Input, InputOf, Members, NoAnswer,
+    Node, NodeId, NodeState, Now, RequestId, Rng, Timestamp, WallTime,
+};
+
+use super::links::{Fate, Links};
+
+/// What reaches a host.
+pub(super) enum Mail<N: Node> {
+    /// From a peer; to be held back until `due`, if that is set.
+    Message { from: NodeId, body: N::Message, due: Option<Instant> },
+    /// From a client.
+    Request { id: RequestId, body: N::Request },
+    /// From whoever owns the cluster.
+    Control(Control<N>),
+}
+
+/// Orders to a host.
+pub(super) enum Control<N: Node> {
+    Register { client: u32, completions: Sender<Completion<N::Response>> },
+    Unregister { client: u32 },
+    Subscribe(Sender<Emitted<N::Event>>),
+    State(Sender<NodeState>),
+    Gauges(Sender<Option<Vec<(&'static str, u64)>>>),
+    Crash,
+    Restart,
+    Pause,
+    Resume,
+    Clock(ClockFault),
+    Stop,
+}
+
+/// What a host is made of.
+pub(super) struct Start<N: Node> {
+    pub(super) id: NodeId,
+    pub(super) index: usize,
+    pub(super) config: N::Config,
+    pub(super) members: Members,
+    pub(super) start: Instant,
+    pub(super) batch_max: usize,
+    pub(super) inbox: Receiver<Mail<N>>,
+    pub(super) peers: Vec<Sender<Mail<N>>>,
+    pub(super) links: Arc<Links>,
+    pub(super) rng: Rng,
+}
+
+pub(super) struct Host<N: Node> {
+    given: Start<N>,
+    node: Option<N>,
+    paused: bool,
+    clock: Clock,
+    disk: Vec<N::Record>,
+    effects: EffectsOf<N>,
+    clients: HashMap<u32, Sender<Completion<N::Response>>>,
+    subscribers: Vec<Sender<Emitted<N::Event>>>,
+    /// Requests that the node has not answered.
+    asked: HashSet<RequestId>,
+    /// Messages that a link fault holds back, soonest first.
+    delayed: BinaryHeap<Delayed<N>>,
+    delayed_count: u64,
+    /// What arrived while it was paused.
+    held: Vec<InputOf<N>>,
+}
+
+/// Whether the thread goes on.
+#[derive(PartialEq, Eq)]
+enum Then {
+    GoOn,
+    Stop,
+}
+
+impl<N: Node> Host<N> {
+    pub(super) fn new(given: Start<N>) -> Self {
+        let true_now = Timestamp::ZERO + given.start.elapsed();
+        let wall = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        let wall = WallTime::from_nanos(wall);
+        Self {
+            given,
+            node: None,
+            paused: false,
+            clock: Clock::new(true_now, Timestamp::ZERO, wall),
+            disk: Vec::new(),
+            effects: EffectsOf::<N>::new(),
+            clients: HashMap::new(),
+            subscribers: Vec::new(),
+            asked: HashSet::new(),
+            delayed: BinaryHeap::new(),
+            delayed_count: 0,
+            held: Vec::new(),
+        }
+    }
+
+    /// Runs until it is told to stop, or nobody is left who could tell it anything.
+    pub(super) fn run(mut self) {
+        self.boot();
+        loop {
+            let wake = self.next_wake();
+            let first = match wake {
+                Some(at) => match self.given.inbox.recv_deadline(at) {
+                    Ok(mail) => Some(mail),
+                    Err(crossbeam_channel::RecvTimeoutError::Timeout) => None,
+                    Err(crossbeam_channel::RecvTimeoutError::Disconnected) => break,
+                },
+                None => match self.given.inbox.recv() {
+                    Ok(mail) => Some(mail),
+                    Err(crossbeam_channel::RecvError) => break,
+                },
+            };
+            if self.turn(first) == Then::Stop {
+                break;
+            }
+        }
+        self.crash();
+    }
+
+    /// One batch: what arrived, what was held back until now, the timer; then one flush.
+    fn turn(&mut self, first: Option<Mail<N>>) -> Then {
+        let mut now = self.now();
+        let mut next = first;
+        let mut taken = 0;
+        while let Some(mail) = next {
+            let was_control = matches!(mail, Mail::Control(_));
+            if self.take(now, mail) == Then::Stop {
+                return Then::Stop;
+            }
+            if was_control {
+                // It may have rebooted the node, clocks and all.
+                now = self.now();
+            }
+            taken += 1;
+            next =
+                (taken < self.given.batch_max).then(|| self.given.inbox.try_recv().ok()).flatten();
+        }
+        self.take_delayed(now);
+        if self.is_running() {
+            let due = self.node.as_ref().and_then(N::deadline);
+            if due.is_some_and(|deadline| deadline <= now.monotonic) {
+                self.handle(now, Input::Timer);
+            }
+            self.finish_batch(now);
+        }
+        Then::GoOn
+    }
+
+    fn take(&mut self, now: Now, mail: Mail<N>) -> Then {
+        match mail {
+            Mail::Message { from, body, due } => match due {
+                Some(due) => {
+                    self.delayed_count += 1;
+                    self.delayed.push(Delayed { due, count: self.delayed_count, from, body });
+                }
+                None => self.handle(now, Input::Message { from, body }),
+            },
+            Mail::Request { id, body } => {
+                if self.node.is_none() {
+                    self.answer(id, Err(NoAnswer::Unreachable));
+                } else {
+                    self.asked.insert(id);
+                    self.handle(now, Input::Request { id, body });
+                }
+            }
+            Mail::Control(control) => return self.obey(now, control),
+        }
+        Then::GoOn
+    }
+
+    fn take_delayed(&mut self, now: Now) {
+        let instant = Instant::now();
+        while self.delayed.peek().is_some_and(|message| message.due <= instant) {
+            let Some(Delayed { from, body, .. }) = self.delayed.pop() else { break };
+            self.handle(now, Input::Message { from, body });
+        }
+    }
+
+    /// Hands an input to the node; holds it back while paused; drops it while down.
+    fn handle(&mut self, now: Now, input: InputOf<N>) {
+        if self.paused {
+            self.held.push(input);
+        } else if let Some(node) = &mut self.node {
+            node.handle(now, input, &mut self.effects);
+        }
+    }
+
+    /// Flushes, carries out, and repeats while the disk, which needs no time here, has news.
+    fn finish_batch(&mut self, now: Now) {
+        loop {
+            let Some(node) = &mut self.node else { return };
+            node.flush(now, &mut self.effects);
+            let durable_before = self.disk.len();
+            self.carry_out();
+            if self.disk.len() == durable_before {
+                return;
+            }
+            let durable = Input::Durable(self.effects.persisted());
+            self.handle(now, durable);
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain() {
+            match effect {
+                Effect::Persist(record) => self.disk.push(record),
+                Effect::Send { to, message, .. } => self.send(to, message),
+                Effect::Respond { request, response, .. } => {
+                    if self.asked.remove(&request) {
+                        self.answer(request, Ok(response));
+                    }
+                }
+                Effect::Emit(event) => self.emit(&event),
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn send(&mut self, to: NodeId, body: N::Message) {
+        let given = &mut self.given;
+        let Some(to) = given.members.index_of(to) else { return };
+        let from = given.id;
+        let due = |delay: Duration| (!delay.is_zero()).then(|| Instant::now() + delay);
+        // A peer that is gone gets no mail: that is what being gone means.
+        match given.links.fate(given.index, to, &mut given.rng) {
+            Fate::Lost => {}
+            Fate::Once(delay) => {
+                let _ = given.peers[to].send(Mail::Message { from, body, due: due(delay) });
+            }
+            Fate::Twice(first, again) => {
+                let copy = Mail::Message { from, body: body.clone(), due: due(again) };
+                let _ = given.peers[to].send(Mail::Message { from, body, due: due(first) });
+                let _ = given.peers[to].send(copy);
+            }
+        }
+    }
+
+    fn answer(&self, request: RequestId, outcome: Result<N::Response, NoAnswer>) {
+        let at = Timestamp::ZERO + self.given.start.elapsed();
+        if let Some(client) = self.clients.get(&request.client()) {
+            // A client that is gone wants no answer.
+            let _ = client.send(Completion { request, at, outcome });
+        }
+    }
+
+    fn emit(&mut self, event: &N::Event) {
+        if self.subscribers.is_empty() {
+            return;
+        }
+        let at = Timestamp::ZERO + self.given.start.elapsed();
+        let node = self.given.id;
+        self.subscribers.retain(|subscriber| {
+            subscriber.send(Emitted { at, node, event: event.clone() }).is_ok()
+        });
+    }
+
+    fn obey(&mut self, now: Now, control: Control<N>) -> Then {
+        match control {
+            Control::Register { client, completions } => {
+                self.clients.insert(client, completions);
+            }
+            Control::Unregister { client } => {
+                self.clients.remove(&client);
+            }
+            Control::Subscribe(subscriber) => self.subscribers.push(subscriber),
+            Control::State(reply) => {
+                let _ = reply.send(self.state(now));
+            }
+            Control::Gauges(reply) => {
+                let node = self.node.as_ref().filter(|_| !self.paused);
+                let _ = reply.send(node.map(N::gauges));
+            }
+            Control::Crash => {
+                // What the node wanted before it died in this batch may be lost: so it is.
+                self.crash();
+            }
+            Control::Restart => {
+                if self.node.is_none() {
+                    self.boot();
+                }
+            }
+            Control::Pause => {
+                if self.node.is_some() {
+                    self.finish_batch(now);
+                    self.paused = true;
+                }
+            }
+            Control::Resume => {
+                self.paused = false;
+                for input in std::mem::take(&mut self.held) {
+                    self.handle(now, input);
+                }
+            }
+            Control::Clock(ClockFault { drift_ppm, jump_nanos }) => {
+                let at = self.true_now();
+                self.clock.drift(at, drift_ppm);
+                self.clock.jump_wall(at, jump_nanos);
+            }
+            Control::Stop => return Then::Stop,
+        }
+        Then::GoOn
+    }
+
+    fn boot(&mut self) {
+        let at = self.true_now();
+        let origin = Timestamp::from_nanos(self.given.rng.below(3_600_000_000_000));
+        self.clock.reboot(at, origin);
+        self.effects = EffectsOf::<N>::new();
+        let boot = Boot {
+            id: self.given.id,
+            members: self.given.members.clone(),
+            now: self.clock.read(at),
+            seed: self.given.rng.next(),
+            records: self.disk.clone(),
+        };
+        // Refused records: the node stays down, as its contract says.
+        self.node = N::boot(&self.given.config, boot, &mut self.effects).ok();
+        self.finish_batch(self.now());
+    }
+
+    /// The node is gone, and so is what it had not answered.
+    fn crash(&mut self) {
+        self.node = None;
+        self.paused = false;
+        self.effects = EffectsOf::<N>::new();
+        self.held.clear();
+        for request in std::mem::take(&mut self.asked) {
+            self.answer(request, Err(NoAnswer::Lost));
+        }
+    }
+
+    fn state(&self, now: Now) -> NodeState {
+        match &self.node {
+            None => NodeState::Down,
+            Some(_) if self.paused => NodeState::Paused,
+            Some(node) => NodeState::Up(node.standing(now)),
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.node.is_some() && !self.paused
+    }
+
+    fn true_now(&self) -> Timestamp {
+        Timestamp::ZERO + self.given.start.elapsed()
+    }
+
+    fn now(&self) -> Now {
+        self.clock.read(self.true_now())
+    }
+
+    /// When to stop waiting for mail.
+    fn next_wake(&self) -> Option<Instant> {
+        let deadline = self.node.as_ref().filter(|_| !self.paused).and_then(N::deadline);
+        let alarm = deadline.map(|at| {
+            let true_time = self.clock.true_time(at).since(Timestamp::ZERO);
+            self.given.start + true_time.min(super::FAR)
+        });
+        let delayed = self.delayed.peek().map(|message| message.due);
+        match (alarm, delayed) {
+            (Some(alarm), Some(delayed)) => Some(alarm.min(delayed)),
+            (alarm, delayed) => alarm.or(delayed),
+        }
+    }
+}
+
+/// A message that a link fault holds back. Ordered so that the soonest is the greatest.
+struct Delayed<N: Node> {
+    due: Instant,
+    count: u64,
+    from: NodeId,
+    body: N::Message,
+}
+
+impl<N: Node> Ord for Delayed<N> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.due, other.count).cmp(&(self.due, self.count))
+    }
+}
+
+impl<N: Node> PartialOrd for Delayed<N> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<N: Node> PartialEq for Delayed<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<N: Node> Eq for Delayed<N> {}
