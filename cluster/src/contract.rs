@@ -24,8 +24,9 @@ pub trait Cluster {
     /// True time, since the cluster started.
     fn now(&self) -> Timestamp;
 
-    /// Asks `node`. Exactly one [`Completion`] with this id follows, unless the node stays paused,
-    /// or forgets: set a deadline of your own, and call what has not come by then unknown.
+    /// Asks `node`. At most one [`Completion`] with this id follows, and exactly one unless the node
+    /// stays paused, or owes its answer for ever: set a deadline of your own, and call what has not
+    /// come by then unknown.
     fn submit(&mut self, node: NodeId, request: Self::Request) -> RequestId;
 
     /// Waits until a completion is there (and returns it) or true time is `until` (and returns
@@ -89,6 +90,17 @@ impl NodeState {
     pub fn leads(self) -> bool {
         self.standing().is_some_and(|standing| standing.role == Role::Leader)
     }
+}
+
+/// Something that a node told the application that embeds it.
+#[derive(Clone, Debug)]
+pub struct Emitted<E> {
+    /// When, in true time.
+    pub at: Timestamp,
+    /// Which node.
+    pub node: NodeId,
+    /// What.
+    pub event: E,
 }
 
 /// The part a node plays.

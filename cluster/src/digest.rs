@@ -3,20 +3,30 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+/// How many bytes are gathered before they are hashed: a block of XXH3's stream.
+const BUFFER: usize = 256;
 
 /// A running 64-bit hash (XXH3) of everything written to it, in order.
 ///
 /// The standard hashers may change between releases and write integers in the machine's byte
 /// order; this one writes them little-endian, `usize` as 64 bits, so that two machines that saw
-/// the same events print the same digest. Not for hostile input: it is not keyed.
-#[derive(Clone, Default)]
-pub struct Digest(Xxh3Default);
+/// the same events print the same digest. One thing the standard library keeps out of its hands:
+/// a slice (or `Vec`) of bare integers wider than a byte is written as it lies in memory; wrap
+/// them in a newtype if big-endian machines matter. Not for hostile input: it is not keyed.
+#[derive(Clone)]
+pub struct Digest {
+    /// What is not yet in `long`. Most values hashed alone never leave it.
+    buffer: [u8; BUFFER],
+    filled: usize,
+    long: Option<Box<Xxh3Default>>,
+}
 
 impl Digest {
     /// The digest of nothing.
     pub fn new() -> Self {
-        Self::default()
+        Self { buffer: [0; BUFFER], filled: 0, long: None }
     }
 
     /// The digest of `value` alone.
@@ -25,63 +35,108 @@ impl Digest {
         value.hash(&mut digest);
         digest.finish()
     }
+
+    fn spill(&mut self, bytes: &[u8]) {
+        let long = self.long.get_or_insert_default();
+        long.update(&self.buffer[..self.filled]);
+        self.filled = 0;
+        if bytes.len() > BUFFER {
+            long.update(bytes);
+        } else {
+            self.write(bytes);
+        }
+    }
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Hasher for Digest {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        let end = self.filled + bytes.len();
+        match self.buffer.get_mut(self.filled..end) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.filled = end;
+            }
+            None => self.spill(bytes),
+        }
     }
 
+    #[inline]
     fn write_u8(&mut self, value: u8) {
-        self.0.update(&[value]);
+        self.write(&[value]);
     }
 
+    #[inline]
     fn write_u16(&mut self, value: u16) {
-        self.0.update(&value.to_le_bytes());
+        self.write(&value.to_le_bytes());
     }
 
+    #[inline]
     fn write_u32(&mut self, value: u32) {
-        self.0.update(&value.to_le_bytes());
+        self.write(&value.to_le_bytes());
     }
 
+    #[inline]
     fn write_u64(&mut self, value: u64) {
-        self.0.update(&value.to_le_bytes());
+        self.write(&value.to_le_bytes());
     }
 
+    #[inline]
     fn write_u128(&mut self, value: u128) {
-        self.0.update(&value.to_le_bytes());
+        self.write(&value.to_le_bytes());
     }
 
+    #[inline]
     fn write_usize(&mut self, value: usize) {
         self.write_u64(value as u64);
     }
 
+    #[inline]
     fn write_isize(&mut self, value: isize) {
         self.write_u64(value as i64 as u64);
     }
 
+    #[inline]
     fn write_i8(&mut self, value: i8) {
         self.write_u8(value as u8);
     }
 
+    #[inline]
     fn write_i16(&mut self, value: i16) {
         self.write_u16(value as u16);
     }
 
+    #[inline]
     fn write_i32(&mut self, value: i32) {
         self.write_u32(value as u32);
     }
 
+    #[inline]
     fn write_i64(&mut self, value: i64) {
         self.write_u64(value as u64);
     }
 
+    #[inline]
     fn write_i128(&mut self, value: i128) {
         self.write_u128(value as u128);
     }
 
     fn finish(&self) -> u64 {
-        self.0.digest()
+        let rest = &self.buffer[..self.filled];
+        match &self.long {
+            None => xxh3_64(rest),
+            Some(long) => {
+                let mut long = long.clone();
+                long.update(rest);
+                long.digest()
+            }
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use crate::{Members, NodeId};
 
 /// Something that goes wrong with a cluster, or right again.
 ///
-/// A fault lasts until its opposite; there are no durations here, so that schedules compose.
+/// A fault lasts until its opposite; there are no durations here, so that schedules compose. Cuts and
+/// link faults decide when a message is sent: what is under way by then arrives as it would have.
+/// What a node sends to itself passes no link, and always arrives.
 #[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "kebab-case")]
 pub enum Fault {
@@ -38,7 +40,7 @@ pub enum Fault {
     /// Nothing that nodes of different groups send each other arrives. Nodes in no group, and
     /// clients, are not touched. Adds to earlier cuts.
     Partition {
-        /// The sides; a node belongs to at most one.
+        /// The sides; a node belongs to at most one, or the fault is refused.
         groups: Vec<Vec<NodeId>>,
     },
     /// Nothing arrives that a node of `from` sends to a node of `to`; the other way is not touched.
@@ -63,15 +65,23 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether every node that this fault names is one of `members`.
+    /// Whether this fault makes sense for a cluster of `members`. Worlds ask before they change
+    /// anything.
     ///
     /// # Errors
-    /// [`Unsupported`], because the cluster has no such node.
+    /// [`Unsupported`], because it names a node that the cluster does not have, or puts one on two
+    /// sides of a partition.
     pub fn check(&self, members: &Members) -> Result<(), Unsupported> {
-        if self.nodes().all(|node| members.contains(node)) {
-            return Ok(());
+        if !self.nodes().all(|node| members.contains(node)) {
+            return Err(Unsupported::new(self, "it names a node that the cluster does not have"));
         }
-        Err(Unsupported::new(self, "it names a node that the cluster does not have"))
+        if let Self::Partition { groups } = self {
+            let sides = |&node: &NodeId| groups.iter().filter(|side| side.contains(&node)).count();
+            if groups.iter().flatten().any(|node| sides(node) > 1) {
+                return Err(Unsupported::new(self, "it puts a node on two sides"));
+            }
+        }
+        Ok(())
     }
 
     /// Every node that this fault names.
@@ -103,11 +113,12 @@ pub struct LinkFault {
     pub delay_max: Duration,
 }
 
-/// How a node's clocks misbehave. Neither pattern's safety may depend on the wall clock.
+/// How a node's clocks misbehave. No pattern's safety may depend on the wall clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct ClockFault {
-    /// From now on both clocks run so many millionths too fast (negative: too slow).
+    /// From now on both clocks run so many millionths too fast (negative: too slow), whatever they
+    /// did before; held within ±500 000, see [`Clock::drift`](crate::Clock::drift).
     pub drift_ppm: i32,
     /// The wall clock moves by so many nanoseconds, once, now.
     pub jump_nanos: i64,
@@ -163,8 +174,8 @@ impl Cuts {
         self.cut.fill(false);
     }
 
-    /// Adds what `fault` cuts, if it is of that kind; ids that `index_of` does not know are passed
-    /// over.
+    /// Adds what `fault` cuts, or ends every cut, if it is of that kind. Ids that `index_of` does not
+    /// know are passed over, and so is a node's way to itself.
     pub fn apply(&mut self, fault: &Fault, index_of: impl Fn(NodeId) -> Option<usize>) {
         let indexes =
             |nodes: &[NodeId]| nodes.iter().filter_map(|&node| index_of(node)).collect::<Vec<_>>();
@@ -194,7 +205,9 @@ impl Cuts {
     fn cut_all(&mut self, from: &[usize], to: &[usize]) {
         for &from in from {
             for &to in to {
-                self.cut(from, to);
+                if from != to {
+                    self.cut(from, to);
+                }
             }
         }
     }

@@ -45,14 +45,17 @@ pub struct RequestId(u64);
 
 impl RequestId {
     const COUNT_BITS: u32 = 40;
+    /// The greatest client number.
+    pub const CLIENT_MAX: u32 = (1 << 24) - 1;
+    /// The greatest count: a million requests a second for twelve days.
+    pub const COUNT_MAX: u64 = (1 << Self::COUNT_BITS) - 1;
 
     /// Request number `count` of client `client`.
     ///
     /// # Panics
-    /// When `client` needs more than 24 bits or `count` more than 40: a client that has sent a
-    /// million requests a second for twelve days.
+    /// When `client` is over [`RequestId::CLIENT_MAX`] or `count` over [`RequestId::COUNT_MAX`].
     pub const fn new(client: u32, count: u64) -> Self {
-        assert!(client < 1 << 24 && count < 1 << Self::COUNT_BITS);
+        assert!(client <= Self::CLIENT_MAX && count <= Self::COUNT_MAX);
         Self((client as u64) << Self::COUNT_BITS | count)
     }
 
@@ -63,7 +66,7 @@ impl RequestId {
 
     /// Which of the client's requests this is.
     pub const fn count(self) -> u64 {
-        self.0 & ((1 << Self::COUNT_BITS) - 1)
+        self.0 & Self::COUNT_MAX
     }
 }
 
@@ -93,10 +96,7 @@ impl Members {
     pub fn new(nodes: impl IntoIterator<Item = NodeId>) -> Result<Self, InvalidConfig> {
         let mut nodes: Vec<NodeId> = nodes.into_iter().collect();
         nodes.sort_unstable();
-        if nodes.is_empty() || nodes.len() > Self::MAX {
-            let expected = format!("between 1 and {} nodes", Self::MAX);
-            return Err(InvalidConfig::new("members", nodes.len(), expected));
-        }
+        Self::check_count(nodes.len())?;
         if let Some(twice) = nodes.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(InvalidConfig::new("members", twice[0], "each node once"));
         }
@@ -108,8 +108,15 @@ impl Members {
     /// # Errors
     /// As [`Members::new`].
     pub fn first(count: usize) -> Result<Self, InvalidConfig> {
-        let last = u32::try_from(count.min(Self::MAX + 1)).unwrap_or(u32::MAX);
-        Self::new((1..=last).map(NodeId::new))
+        Self::check_count(count)?;
+        Self::new((1..).take(count).map(NodeId::new))
+    }
+
+    fn check_count(count: usize) -> Result<(), InvalidConfig> {
+        if (1..=Self::MAX).contains(&count) {
+            return Ok(());
+        }
+        Err(InvalidConfig::new("members", count, format!("between 1 and {} nodes", Self::MAX)))
     }
 
     /// How many there are; never zero.

@@ -69,7 +69,7 @@ pub mod sim;
 pub mod threads;
 mod time;
 
-pub use contract::{Cluster, Completion, Epoch, NoAnswer, NodeState, Role};
+pub use contract::{Cluster, Completion, Emitted, Epoch, NoAnswer, NodeState, Role};
 pub use digest::Digest;
 pub use fault::{ClockFault, Cuts, Fault, LinkFault, Unsupported};
 pub use id::{InvalidConfig, Members, NodeId, RequestId};
@@ -79,3 +79,8 @@ pub use node::{
 };
 pub use rng::Rng;
 pub use time::{Clock, Now, Timestamp, WallTime};
+
+/// Compiles and runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -45,12 +45,14 @@ pub trait Node: Sized + Send + 'static {
     /// Takes one input. Effects are appended to `out`.
     fn handle(&mut self, now: Now, input: InputOf<Self>, out: &mut EffectsOf<Self>);
 
-    /// Ends a batch of inputs: emits what was held back to be sent together.
+    /// Ends a batch of inputs: emits what was held back to be sent together. Also called once after
+    /// boot, and once after each [`Input::Durable`].
     fn flush(&mut self, _now: Now, _out: &mut EffectsOf<Self>) {}
 
     /// When to hand in [`Input::Timer`] next, on the node's own monotonic clock.
     ///
-    /// The node may be called earlier and later than that; it decides by `now` alone.
+    /// The node may be called earlier and later than that; it decides by `now` alone. None, or
+    /// [`Timestamp::MAX`], is never. One that has passed means as soon as may be.
     fn deadline(&self) -> Option<Timestamp>;
 
     /// How the node sees itself at `now`. Cheap: worlds may ask after every step.
@@ -111,7 +113,8 @@ pub enum Input<M, Q> {
     },
     /// The [`deadline`](Node::deadline) has come, or passed.
     Timer,
-    /// The first so many records persisted since boot will survive any crash.
+    /// The first so many records persisted since boot will survive any crash. To persist more in
+    /// answer to every one of these never ends, where a disk needs no time.
     Durable(PersistCount),
 }
 
@@ -124,7 +127,7 @@ pub struct PersistCount(pub u64);
 pub enum Effect<M, R, P, E> {
     /// Append this record to the disk, after all earlier ones.
     Persist(R),
-    /// Try to deliver this message.
+    /// Try to deliver this message. To a node that is no member, it is dropped.
     Send {
         /// To whom.
         to: NodeId,
@@ -133,7 +136,8 @@ pub enum Effect<M, R, P, E> {
         /// What it waits for.
         gate: Gate,
     },
-    /// Answer a client.
+    /// Answer a client. Only the first answer to a request that this life of the node was asked
+    /// counts; others are dropped.
     Respond {
         /// Which request.
         request: RequestId,
@@ -142,7 +146,7 @@ pub enum Effect<M, R, P, E> {
         /// What it waits for.
         gate: Gate,
     },
-    /// Tell the embedding application.
+    /// Tell the embedding application, without waiting for the disk.
     Emit(E),
 }
 
@@ -198,7 +202,7 @@ impl<M, R, P, E> Effects<M, R, P, E> {
         self.list.push(Effect::Respond { request, response, gate: Gate::Open });
     }
 
-    /// Tells the embedding application of `event`.
+    /// Tells the embedding application of `event`, at once: it does not wait for the disk.
     pub fn emit(&mut self, event: E) {
         self.list.push(Effect::Emit(event));
     }
@@ -211,6 +215,12 @@ impl<M, R, P, E> Effects<M, R, P, E> {
     /// Takes out all effects, in order.
     pub fn drain(&mut self) -> std::vec::Drain<'_, Effect<M, R, P, E>> {
         self.list.drain(..)
+    }
+
+    /// Takes out all effects, in order, and keeps the memory of `emptied` for those to come.
+    pub(crate) fn swap(&mut self, emptied: &mut Vec<Effect<M, R, P, E>>) {
+        debug_assert!(emptied.is_empty());
+        std::mem::swap(&mut self.list, emptied);
     }
 
     /// The effects so far, in order.

@@ -26,6 +26,8 @@ use crate::{
     NodeState, RequestId, Rng, Timestamp, Unsupported,
 };
 
+pub use crate::Emitted;
+
 use host::{Host, State, Step};
 use network::Network;
 use queue::{Event, Queue};
@@ -37,7 +39,8 @@ use queue::{Event, Queue};
 pub struct Options {
     /// Decides everything that is left to chance.
     pub seed: u64,
-    /// From one node to another. Links keep their order unless a fault breaks it.
+    /// From one node to another. Links keep their order unless a fault breaks it. Of zero, nodes
+    /// that answer each other for ever do so at one instant, and time stands still.
     pub latency: RangeInclusive<Duration>,
     /// From a client to a node, and back.
     pub client_latency: RangeInclusive<Duration>,
@@ -74,17 +77,6 @@ pub struct Sim<N: Node> {
     events: u64,
     digest: Digest,
     trace: Option<Vec<String>>,
-}
-
-/// Something that a node told the application that embeds it.
-#[derive(Clone, Debug)]
-pub struct Emitted<E> {
-    /// When, in true time.
-    pub at: Timestamp,
-    /// Which node.
-    pub node: NodeId,
-    /// What.
-    pub event: E,
 }
 
 // Construction.
@@ -176,7 +168,7 @@ impl<N: Node> Sim<N> {
         self.hosts[self.members.index_of(id)?].refusal.as_ref()
     }
 
-    /// What nodes told their applications since the last call, in order.
+    /// What nodes told their applications since the last call, in order. Kept until it is taken.
     pub fn take_emitted(&mut self) -> Vec<Emitted<N::Event>> {
         std::mem::take(&mut self.emitted)
     }
@@ -191,13 +183,15 @@ impl<N: Node> Sim<N> {
         (self.network.sent, self.network.lost)
     }
 
-    /// A hash over everything that happened so far: time, node, and content of every input, and
-    /// every fault. Equal for equal seeds, on every machine.
+    /// A hash over everything that happened so far: time, node, and content of every input, every
+    /// fault, and every answer's time and request (not its content, which need not be hashable).
+    /// Equal for equal seeds, on every machine; see [`Digest`] for what a request, message or fault
+    /// may be made of.
     pub fn digest(&self) -> u64 {
         self.digest.finish()
     }
 
-    /// From now on, keep a line for every input and fault; see [`Sim::take_trace`].
+    /// From now on, keep a line for every input, fault and answer; see [`Sim::take_trace`].
     pub fn start_trace(&mut self) {
         self.trace.get_or_insert_default();
     }
@@ -212,7 +206,7 @@ impl<N: Node> Sim<N> {
 impl<N: Node> Sim<N> {
     /// Takes the next thing out of the queue, if it is due by `until`, and lets it happen.
     ///
-    /// Returns the node it happened to, if any node took notice.
+    /// Returns whom it happened to, whether they took notice or not.
     pub fn step(&mut self, until: Timestamp) -> Step {
         let Some(at) = self.queue.next_at().filter(|&at| at <= until) else {
             self.now = self.now.max(until);
@@ -222,7 +216,7 @@ impl<N: Node> Sim<N> {
         let event = self.queue.pop().expect("peeked");
         let Some(index) = event.host() else {
             if let Event::Answer(completion) = event {
-                self.arrived.push_back(completion);
+                self.arrive(completion);
             }
             return Step::Client;
         };
@@ -241,6 +235,9 @@ impl<N: Node> Sim<N> {
     }
 
     /// As [`Cluster::poll`], calling `after` once after every step.
+    ///
+    /// Nodes also run inside [`Cluster::inject`], when they boot or go on after a pause: whoever
+    /// watches them must look after that as well.
     pub fn poll_observed(
         &mut self,
         until: Timestamp,
@@ -258,14 +255,23 @@ impl<N: Node> Sim<N> {
         }
     }
 
+    /// Lets an answer reach its client.
+    fn arrive(&mut self, completion: Completion<N::Response>) {
+        let Completion { request, at, outcome } = &completion;
+        self.digest.write_u64(at.as_nanos());
+        request.hash(&mut self.digest);
+        self.digest.write_u8(u8::from(outcome.is_ok()));
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{at:?} client <- {request:?} {outcome:?}"));
+        }
+        self.arrived.push_back(completion);
+    }
+
     /// Lets `event` happen to host `index`. True if a node handled an input.
     fn deliver(&mut self, index: usize, event: Event<N>) -> bool {
         let host = &mut self.hosts[index];
         if event.is_stale(host.boots) {
             return false;
-        }
-        if let Event::Synced { upto, .. } = event {
-            host.disk.synced(upto);
         }
         match host.state {
             State::Down => {
@@ -275,7 +281,7 @@ impl<N: Node> Sim<N> {
                 return false;
             }
             State::Paused => {
-                host.held.push(event);
+                host.hold(event);
                 return false;
             }
             State::Up => {}
@@ -321,7 +327,7 @@ impl<N: Node> Sim<N> {
             self.release(index, effect);
         }
         let mut effects = std::mem::take(&mut self.hosts[index].effects_list);
-        effects.extend(self.hosts[index].effects.drain());
+        self.hosts[index].effects.swap(&mut effects);
         for effect in effects.drain(..) {
             if let Some(effect) = self.hosts[index].write_or_hold(effect) {
                 self.release(index, effect);
@@ -396,13 +402,12 @@ impl<N: Node> Sim<N> {
     }
 
     fn resume(&mut self, index: usize) {
-        let host = &mut self.hosts[index];
-        host.state = State::Up;
-        for event in std::mem::take(&mut host.held) {
-            self.queue.push(self.now, event);
+        // At once, and not by way of the queue: something may be due at this very instant that was
+        // sent later than what was held.
+        for event in self.hosts[index].resume() {
+            self.deliver(index, event);
         }
-        host.alarm = None;
-        self.set_alarm(index);
+        self.finish_batch(index);
     }
 
     fn apply(&mut self, fault: &Fault) {
@@ -441,7 +446,6 @@ impl<N: Node> Sim<N> {
                 let host = &mut self.hosts[index];
                 host.clock.drift(self.now, clock.drift_ppm);
                 host.clock.jump_wall(self.now, clock.jump_nanos);
-                host.alarm = None;
                 self.set_alarm(index);
             }
         }

@@ -4,9 +4,18 @@
 //! drains its inbox, hands the node the whole batch, flushes once, and sends what came of it: so
 //! requests that arrive together are replicated together, without any pattern's doing.
 //!
-//! A node's disk is a list in memory that outlives [`Fault::Crash`] and dies with the process.
+//! A node's disk is a list in memory that outlives [`Fault::Crash`] and dies with the process. What
+//! is written to it is durable at once, so a crash loses none of it, and [`Fault::PowerLoss`] is a
+//! crash of every node.
+//!
 //! Faults act on the links and on the hosts, as in the simulated world, but which message they hit
 //! is left to the scheduler: a run here cannot be replayed.
+//!
+//! Inboxes have no bound: who submits without waiting for completions, faster than a node handles
+//! them, fills the memory.
+//!
+//! A node that panics is down for good: what it had been asked ends as [`NoAnswer::Lost`], the
+//! others go on, and [`Threads::shutdown`] tells of it.
 
 mod client;
 mod host;
@@ -14,17 +23,16 @@ mod links;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use crate::sim::Emitted;
+pub use crate::Emitted;
 use crate::{
-    Cluster, Completion, Fault, InvalidConfig, Members, NoAnswer, Node, NodeId, NodeState,
-    RequestId, Rng, Timestamp, Unsupported,
+    Cluster, Completion, CorruptRecords, Fault, InvalidConfig, Members, NoAnswer, Node, NodeId,
+    NodeState, RequestId, Rng, Timestamp, Unsupported,
 };
 
 pub use client::{CallError, Client};
@@ -52,7 +60,30 @@ struct Shared<N: Node> {
     members: Members,
     inboxes: Vec<Sender<Mail<N>>>,
     start: Instant,
-    client_count: AtomicU32,
+    seats: Mutex<Seats>,
+}
+
+/// Client numbers. There are few enough that those of clients that are gone must be used again.
+#[derive(Default)]
+struct Seats {
+    used: u32,
+    free: Vec<Seat>,
+}
+
+/// A client's number, and how many requests were made under it: those of an earlier client count,
+/// so that no late answer to one can be taken for an answer to a later one.
+#[derive(Clone, Copy)]
+struct Seat {
+    client: u32,
+    requests: u64,
+}
+
+impl Seat {
+    /// The next request's name; none if this seat has none left.
+    fn next_request(&mut self) -> Option<RequestId> {
+        self.requests = self.requests.checked_add(1).filter(|&it| it <= RequestId::COUNT_MAX)?;
+        Some(RequestId::new(self.client, self.requests))
+    }
 }
 
 impl<N: Node> Shared<N> {
@@ -66,11 +97,29 @@ impl<N: Node> Shared<N> {
         self.inboxes[index].send(Mail::Request { id, body }).is_ok()
     }
 
-    /// A new client's number, known to every host before any of its requests.
-    fn register(&self, completions: &Sender<Completion<N::Response>>) -> u32 {
-        let index = self.client_count.fetch_add(1, Ordering::Relaxed);
-        self.tell_all(|| Control::Register { client: index, completions: completions.clone() });
-        index
+    /// A new client's seat, known to every host before any of its requests.
+    fn register(&self, completions: &Sender<Completion<N::Response>>) -> Seat {
+        let seat = {
+            let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+            seats.free.pop().unwrap_or_else(|| {
+                let client = seats.used;
+                assert!(client < RequestId::CLIENT_MAX, "too many clients at one time");
+                seats.used += 1;
+                Seat { client, requests: 0 }
+            })
+        };
+        let client = seat.client;
+        self.tell_all(|| Control::Register { client, completions: completions.clone() });
+        seat
+    }
+
+    /// The client on `seat` is gone.
+    fn unregister(&self, seat: Seat) {
+        // Every host hears of it before the seat can be given to another.
+        self.tell_all(|| Control::Unregister { client: seat.client });
+        if seat.requests < RequestId::COUNT_MAX {
+            self.seats.lock().unwrap_or_else(PoisonError::into_inner).free.push(seat);
+        }
     }
 
     /// Whether the host was told; it is not once the cluster has shut down.
@@ -90,8 +139,9 @@ pub struct Threads<N: Node> {
     shared: Arc<Shared<N>>,
     links: Arc<Links>,
     hosts: Vec<JoinHandle<()>>,
-    client: u32,
-    request_count: u64,
+    seat: Seat,
+    /// Kept, so that waiting for completions takes its time even when no node is left.
+    sender: Sender<Completion<N::Response>>,
     completions: Receiver<Completion<N::Response>>,
     /// Completions made here, for requests that reached no host.
     refused: VecDeque<Completion<N::Response>>,
@@ -104,7 +154,7 @@ impl<N: Node> Threads<N> {
     /// What [`Node::validate`] says of the configuration.
     ///
     /// # Panics
-    /// When the system can start no more threads.
+    /// When the system can start no more threads; those started by then are stopped and joined.
     pub fn start(
         config: N::Config,
         members: Members,
@@ -118,34 +168,33 @@ impl<N: Node> Threads<N> {
         let links = Arc::new(Links::new(members.count()));
         let (inboxes, outlets): (Vec<_>, Vec<_>) = members.iter().map(|_| unbounded()).unzip();
         let start = Instant::now();
-        let hosts = members
-            .iter()
-            .zip(outlets)
-            .enumerate()
-            .map(|(index, (id, inbox))| {
-                let host = Host::new(host::Start {
-                    id,
-                    index,
-                    config: config.clone(),
-                    members: members.clone(),
-                    start,
-                    batch_max: options.batch_max,
-                    inbox,
-                    peers: inboxes.clone(),
-                    links: Arc::clone(&links),
-                    rng: rng.fork(u64::from(id.get())),
-                });
-                std::thread::Builder::new()
-                    .name(format!("node {id}"))
-                    .spawn(move || host.run())
-                    .expect("a thread can be started")
-            })
-            .collect();
-        let shared = Arc::new(Shared { members, inboxes, start, client_count: AtomicU32::new(0) });
+        let seats = Mutex::new(Seats::default());
+        let shared = Arc::new(Shared { members, inboxes, start, seats });
         let (sender, completions) = unbounded();
-        let client = shared.register(&sender);
-        let (request_count, refused) = (0, VecDeque::new());
-        Ok(Self { shared, links, hosts, client, request_count, completions, refused })
+        let seat = shared.register(&sender);
+        let (hosts, refused) = (Vec::new(), VecDeque::new());
+        // Made before its threads, so that its `Drop` stops them if not all of them can be started.
+        let mut cluster = Self { shared, links, hosts, seat, sender, completions, refused };
+        for ((index, id), inbox) in cluster.shared.members.iter().enumerate().zip(outlets) {
+            let host = Host::new(host::Start {
+                id,
+                index,
+                config: config.clone(),
+                members: cluster.shared.members.clone(),
+                start,
+                batch_max: options.batch_max,
+                inbox,
+                peers: cluster.shared.inboxes.clone(),
+                links: Arc::clone(&cluster.links),
+                rng: rng.fork(u64::from(id.get())),
+            });
+            let thread = std::thread::Builder::new()
+                .name(format!("node {id}"))
+                .spawn(move || host.run())
+                .expect("a thread can be started");
+            cluster.hosts.push(thread);
+        }
+        Ok(cluster)
     }
 
     /// A new client of this cluster, for any thread.
@@ -162,14 +211,27 @@ impl<N: Node> Threads<N> {
 
     /// What node `id` counts, by name; none if it is paused, down, or no member.
     pub fn gauges(&self, id: NodeId) -> Option<Vec<(&'static str, u64)>> {
-        let (reply, answer) = crossbeam_channel::bounded(1);
-        let index = self.shared.members.index_of(id)?;
-        self.shared.tell(index, Control::Gauges(reply));
-        answer.recv().ok().flatten()
+        self.question(id, Control::Gauges).flatten()
     }
 
-    /// Stops every node and joins its thread. Requests not answered by now end as
-    /// [`NoAnswer::Lost`].
+    /// Why `id` refused to boot from its disk, if it did.
+    pub fn refusal(&self, id: NodeId) -> Option<CorruptRecords> {
+        self.question(id, Control::Refusal).flatten()
+    }
+
+    /// Asks the host of `id`, and waits for what it says: none if there is no such host, or its
+    /// node has panicked.
+    fn question<T>(&self, id: NodeId, control: impl FnOnce(Sender<T>) -> Control<N>) -> Option<T> {
+        let index = self.shared.members.index_of(id)?;
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.shared.tell(index, control(reply));
+        answer.recv().ok()
+    }
+
+    /// Stops every node and joins its thread. Requests not answered by then end as
+    /// [`NoAnswer::Lost`] if a node had taken them, and as [`NoAnswer::Unreachable`] if none had;
+    /// one that another thread sends at that very moment may stay without any end, until its own
+    /// deadline.
     ///
     /// # Panics
     /// When a node panicked, with what it said.
@@ -209,8 +271,10 @@ impl<N: Node> Cluster for Threads<N> {
     }
 
     fn submit(&mut self, node: NodeId, request: N::Request) -> RequestId {
-        self.request_count += 1;
-        let id = RequestId::new(self.client, self.request_count);
+        let id = self.seat.next_request().unwrap_or_else(|| {
+            self.seat = self.shared.register(&self.sender);
+            self.seat.next_request().expect("a new seat has requests left")
+        });
         if !self.shared.submit(node, id, request) {
             let outcome = Err(NoAnswer::Unreachable);
             self.refused.push_back(Completion { request: id, at: self.now(), outcome });
@@ -222,15 +286,12 @@ impl<N: Node> Cluster for Threads<N> {
         if let Some(refused) = self.refused.pop_front() {
             return Some(refused);
         }
-        let until = self.shared.start + until.since(Timestamp::ZERO).min(FAR);
+        let until = after(self.shared.start, until.since(Timestamp::ZERO));
         self.completions.recv_deadline(until).ok()
     }
 
     fn state(&mut self, node: NodeId) -> NodeState {
-        let Some(index) = self.shared.members.index_of(node) else { return NodeState::Down };
-        let (reply, answer) = crossbeam_channel::bounded(1);
-        self.shared.tell(index, Control::State(reply));
-        answer.recv().unwrap_or(NodeState::Down)
+        self.question(node, Control::State).unwrap_or(NodeState::Down)
     }
 
     fn inject(&mut self, fault: &Fault) -> Result<(), Unsupported> {
@@ -260,5 +321,23 @@ impl<N: Node> Cluster for Threads<N> {
     }
 }
 
-/// `Instant` cannot hold every [`Timestamp`]; nothing waits longer than a year.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// `span` after `start`, or a year after, if the system's clock cannot hold that.
+fn after(start: Instant, span: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    start.checked_add(span).unwrap_or_else(|| start + YEAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RequestId, Seat};
+
+    /// A client that has used up its requests takes another seat; nothing overflows.
+    #[test]
+    fn a_seat_has_so_many_requests_and_no_more() {
+        let mut seat = Seat { client: 7, requests: RequestId::COUNT_MAX - 1 };
+        let last = seat.next_request().expect("one is left");
+        assert_eq!((last.client(), last.count()), (7, RequestId::COUNT_MAX));
+        assert_eq!(seat.next_request(), None);
+        assert_eq!(seat.next_request(), None);
+    }
+}

@@ -26,9 +26,9 @@ impl Timestamp {
         Self(nanos)
     }
 
-    /// `millis` milliseconds after zero.
+    /// `millis` milliseconds after zero; [`Timestamp::MAX`] if that is beyond it.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis * 1_000_000)
+        Self(millis.saturating_mul(1_000_000))
     }
 
     /// Nanoseconds since zero.
@@ -120,7 +120,7 @@ impl Clock {
         Self { since: at, monotonic, wall: i128::from(wall.0), drift_ppm: 0 }
     }
 
-    /// What the node sees at true time `at`, which must not precede the last change.
+    /// What the node sees at true time `at`. Before the last change, it shows what it did then.
     pub fn read(&self, at: Timestamp) -> Now {
         let passed = self.passed(at);
         let wall = self.wall + i128::from(passed);
@@ -130,7 +130,9 @@ impl Clock {
         }
     }
 
-    /// The first true time at which the monotonic clock shows `reading` or more.
+    /// The first true time at which the monotonic clock shows `reading` or more, at the rate it runs
+    /// now; the time of the last change if it showed that already, and [`Timestamp::MAX`] if it
+    /// never will.
     pub fn true_time(&self, reading: Timestamp) -> Timestamp {
         let ahead = reading.0.saturating_sub(self.monotonic.0);
         let passed = if self.drift_ppm == 0 {

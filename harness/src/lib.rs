@@ -1,1 +1,44 @@
-//! Placeholder.
+//! One suite of failures for every implementation of a coordination pattern, and the judges that
+//! look at what came of it.
+//!
+//! ```text
+//!  scenario ── moves ─▶ director ── faults ─▶ ┌─────────┐
+//!                                             │ subject │  an implementation in a world
+//!  clients  ── calls ───────────────────────▶ └─────────┘
+//!     │  what they saw, and when                   │  invariants, after every simulated step
+//!     ▼                                            ▼
+//!  history ──────────────▶ judge ──────────▶ violations ──▶ suite: verdicts ──▶ report
+//! ```
+//!
+//! A [`scenario`](mod@scenario) says what goes wrong, once, for everybody. The director decides
+//! which node it hits and keeps account of what is broken at present. Clients call, follow
+//! redirections, give up, and write down what they saw. A run ends with everything repaired; then
+//! service, agreement and convergence must come back within a bound. The judges look at the history
+//! alone, so they judge any implementation; in the simulated world each pattern's own invariants
+//! are checked after every step as well.
+//!
+//! An [`implementation`](mod@implementation) declares what it claims. A claim that breaks fails the
+//! suite, and the report prints the command that replays it. What is not claimed is attacked all the
+//! same, and the counterexample is shown.
+
+pub mod guarantee;
+pub mod vocabulary;
+pub mod subject;
+pub mod implementation;
+pub mod implementations;
+pub mod scenario;
+pub mod run;
+pub mod suite;
+pub mod report;
+pub mod measure;
+pub mod history;
+pub mod judge;
+pub mod linear;
+pub mod recorded;
+mod client;
+mod director;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,1 +1,134 @@
-//! Placeholder.
+//! Raft: a replicated log and state machine.
+//!
+//! # The idea
+//! Several machines shall behave as one that does not fail. If each of them starts in the same
+//! state and carries out the same commands in the same order, they stay the same; so what must be
+//! agreed on is a list of commands, the *log*. To agree is easy while one node, the *leader*,
+//! decides the order and the others copy it. What is left is to change leaders without losing
+//! anything that a client was told is done, and without two leaders getting in each other's way.
+//!
+//! Two rules do most of it. An entry is *committed* once a majority has it on disk; and a node
+//! becomes leader only with the votes of a majority, each of which refuses a candidate whose log is
+//! behind its own. Any two majorities share a node, so a new leader has met someone who holds every
+//! committed entry, and was not refused: it holds them too. *Terms* number the leaders; each node
+//! votes once in a term, and whoever hears of a later term gives up on the earlier one.
+//!
+//! ```text
+//!               i1   i2   i3   i4   i5   i6
+//!  n1 leader   │t1⋅ │t1 x│t1 y│t3⋅ │t3 z│t3 w│      ⋅ the no-op that begins a leadership
+//!  n2          │t1⋅ │t1 x│t1 y│t3⋅ │t3 z│
+//!  n3          │t1⋅ │t1 x│t1 y│t3⋅ │t3 z│
+//!  n4          │t1⋅ │t1 x│t2⋅ │t2 q│                 of a leader of t2 that reached nobody:
+//!  n5          │t1⋅ │t1 x│                            overwritten from i3 on at the next append
+//!                                   └─ committed: three of five hold it, and it is of the term
+//! ```
+//!
+//! # How it goes
+//! ```text
+//!           no word from a leader for a random while
+//!          ┌──────────────┐        ┌─────┐
+//!          │              ▼        ▼     │ split vote
+//!  boot ─▶ Follower      Candidate ──────┘
+//!          ▲    ▲             │   │ votes of a majority
+//!          │    └─────────────┘   ▼
+//!          │     a leader of   Leader: no-op, then append · commit · apply · answer
+//!          │     this term        │
+//!          └──────────────────────┘ a later term
+//! ```
+//! The node is a pure state machine, [`Raft`], a [`cluster::Node`]. Commands that arrive together
+//! are written as one record and sent as one append; the leader's disk works while the followers'
+//! do; appends are sent ahead of their acknowledgements. A linearizable read costs no log entry: the
+//! leader asks a majority whether it still leads, and then answers from its own state (§8).
+//!
+//! # What is promised
+//! | guarantee | |
+//! |---|---|
+//! | election safety | at most one leader in a term |
+//! | leader append-only, log matching, leader completeness, state-machine safety | figure 3 |
+//! | linearizability | of writes, and of [`Request::Read`] |
+//! | durability | what was acknowledged survives any crash, of all nodes too, while disks keep what they synced |
+//! | availability | with a majority up and connected, and delays well below the election timeout |
+//!
+//! # What is not
+//! - A deposed leader that has heard of no later term still sees itself as leader. It commits
+//!   nothing and answers no linearizable read, but it answers no request with an error either: set a
+//!   deadline. So "at most one leader at a time" is not promised, only "in a term".
+//! - A command that was retried after [`Error::Deposed`] or no answer may be applied twice. Put an
+//!   identity into the command if that matters.
+//! - [`Request::ReadLocal`] and [`Request::Committed`] show the past.
+//! - The log is kept whole, in memory and on disk, and is applied anew after a restart. The members
+//!   are fixed. There is no pre-vote: a node that was cut off returns with a high term and forces an
+//!   election.
+//!
+//! # The shortest example
+//! ```
+//! use std::time::Duration;
+//! use cluster::{Members, threads::{Options, Threads}};
+//! use raft::{Config, LogIndex, Raft, StateMachine, Store};
+//!
+//! #[derive(Clone)]
+//! struct Counter(u64);
+//!
+//! impl StateMachine for Counter {
+//!     type Command = u64;
+//!     type Output = u64;
+//!     type Query = ();
+//!     type Answer = u64;
+//!
+//!     fn apply(&mut self, _: LogIndex, add: &u64) -> u64 {
+//!         self.0 = self.0.wrapping_add(*add);
+//!         self.0
+//!     }
+//!
+//!     fn query(&self, (): &()) -> u64 {
+//!         self.0
+//!     }
+//! }
+//!
+//! let members = Members::first(3)?;
+//! let cluster = Threads::<Raft<_>>::start(Config::new(Counter(0)), members, Options::default())?;
+//! let mut store = Store::new(&cluster);
+//! let limit = Duration::from_secs(5);
+//! assert_eq!(store.write(40, limit)?, 40);
+//! assert_eq!(store.write(2, limit)?, 42);
+//! assert_eq!(store.read((), limit)?, 42);
+//! cluster.shutdown();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Sources
+//! "The paper" is D. Ongaro and J. Ousterhout, *In Search of an Understandable Consensus Algorithm*
+//! (extended version, 2014): sections and figures are its own unless said otherwise. "The thesis" is
+//! D. Ongaro, *Consensus: Bridging Theory and Practice* (2014).
+
+mod config;
+mod error;
+mod id;
+mod machine;
+mod message;
+
+mod node;
+
+mod election;
+mod follower;
+mod leader;
+mod log;
+mod progress;
+pub mod quorum;
+
+pub mod invariants;
+mod mutants;
+mod store;
+
+pub use config::Config;
+pub use error::Error;
+pub use id::{LogIndex, Position, Round, Term};
+pub use machine::StateMachine;
+pub use message::{
+    Append, Appended, Entries, Entry, Event, Message, Payload, Record, Reply, Request, Response,
+    Settled,
+};
+#[cfg(feature = "mutants")]
+pub use mutants::Mutant;
+pub use node::Raft;
+pub use store::{Store, StoreError};

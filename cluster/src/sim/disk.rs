@@ -52,7 +52,9 @@ impl<R: Clone> Disk<R> {
         })
     }
 
+    /// The sync of the first `upto` records is done.
     pub(super) fn synced(&mut self, upto: usize) {
+        assert!(upto <= self.records.len(), "a sync outlived the records that it was for");
         self.synced = self.synced.max(upto);
         self.syncing = self.syncing.max(self.synced);
     }

@@ -53,7 +53,7 @@ pub(super) struct Host<N: Node> {
     /// What waits for the disk, with the number of records that must be durable first. Ascending.
     waiting: VecDeque<(usize, EffectOf<N>)>,
     /// What arrived while it was paused.
-    pub(super) held: Vec<Event<N>>,
+    held: Vec<Event<N>>,
     /// Requests that the node has not answered.
     pub(super) asked: BTreeSet<RequestId>,
     /// When the alarm rings next; earlier alarms are void.
@@ -136,6 +136,7 @@ impl<N: Node> Host<N> {
                 Some(Input::Request { id, body })
             }
             Event::Synced { upto, .. } => {
+                self.disk.synced(upto);
                 Some(Input::Durable(PersistCount(self.disk.since_boot(upto))))
             }
             Event::Alarm { at: set_for, .. } => {
@@ -149,6 +150,22 @@ impl<N: Node> Host<N> {
             }
             Event::Answer(_) => None,
         }
+    }
+
+    /// Keeps `event` for when the process goes on. Its disk goes on without it.
+    pub(super) fn hold(&mut self, event: Event<N>) {
+        if let Event::Synced { upto, .. } = event {
+            self.disk.synced(upto);
+        }
+        self.held.push(event);
+    }
+
+    /// The process goes on. Returns what arrived meanwhile, in order.
+    pub(super) fn resume(&mut self) -> Vec<Event<N>> {
+        self.state = State::Up;
+        // The alarm may be among what was held: the next one is set once all of that is handled.
+        self.alarm = None;
+        std::mem::take(&mut self.held)
     }
 
     /// Writes a record, holds back what must wait for the disk, and returns what need not.
@@ -185,6 +202,9 @@ impl<N: Node> Host<N> {
         }
         let deadline = self.node.as_ref()?.deadline()?;
         let due = self.clock.true_time(deadline);
+        if deadline == Timestamp::MAX || due == Timestamp::MAX {
+            return None;
+        }
         let at = if due > now { due } else { now + LEAST_WAIT };
         if self.alarm.is_some_and(|alarm| alarm > now && alarm <= at) {
             return None;

@@ -10,7 +10,8 @@ use crate::{LinkFault, Rng, Timestamp};
 pub(super) struct Network {
     nodes: usize,
     rng: Rng,
-    latency: RangeInclusive<Duration>,
+    /// In nanoseconds: this is drawn for every message.
+    latency: RangeInclusive<u64>,
     /// For each directed link, when the last message that kept its place arrives.
     last_arrival: Vec<Timestamp>,
     pub(super) cuts: Cuts,
@@ -31,7 +32,7 @@ impl Network {
         Self {
             nodes,
             rng,
-            latency,
+            latency: nanos(*latency.start())..=nanos(*latency.end()),
             last_arrival: vec![Timestamp::ZERO; nodes * nodes],
             cuts: Cuts::none(nodes),
             fault: LinkFault::default(),
@@ -43,22 +44,38 @@ impl Network {
     /// What becomes of a message that host number `from` sends to host number `to` at `now`.
     pub(super) fn route(&mut self, now: Timestamp, from: usize, to: usize) -> Deliveries {
         self.sent += 1;
+        if from == to {
+            return Deliveries { first: Some(self.in_order(now, from, to)), duplicate: None };
+        }
         if self.cuts.is_cut(from, to) || self.rng.chance(self.fault.loss_ppm) {
             self.lost += 1;
             return Deliveries::default();
         }
-        let latency = self.rng.span(self.latency.clone());
         let first = if self.rng.chance(self.fault.delay_ppm) {
-            now + latency + self.rng.span(Duration::ZERO..=self.fault.delay_max)
+            now + self.latency() + self.rng.span(Duration::ZERO..=self.fault.delay_max)
         } else {
-            let last = &mut self.last_arrival[from * self.nodes + to];
-            *last = (*last).max(now + latency);
-            *last
+            self.in_order(now, from, to)
         };
-        let duplicate = self.rng.chance(self.fault.duplicate_ppm).then(|| {
-            let again = self.rng.span(self.latency.clone());
-            first + again + self.rng.span(Duration::ZERO..=self.fault.delay_max)
-        });
+        let duplicate = self
+            .rng
+            .chance(self.fault.duplicate_ppm)
+            .then(|| first + self.latency() + self.rng.span(Duration::ZERO..=self.fault.delay_max));
         Deliveries { first: Some(first), duplicate }
     }
+
+    /// When a message arrives that overtakes none that kept its place.
+    fn in_order(&mut self, now: Timestamp, from: usize, to: usize) -> Timestamp {
+        let arrival = now + self.latency();
+        let last = &mut self.last_arrival[from * self.nodes + to];
+        *last = (*last).max(arrival);
+        *last
+    }
+
+    fn latency(&mut self) -> Duration {
+        Duration::from_nanos(self.rng.within(self.latency.clone()))
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

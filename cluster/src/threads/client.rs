@@ -7,8 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 
 use crate::{Completion, NoAnswer, Node, NodeId, RequestId};
 
-use super::Shared;
-use super::host::Control;
+use super::{Seat, Shared, after};
 
 /// How long to wait before asking around again when nobody knows a leader.
 const BACKOFF: Duration = Duration::from_millis(5);
@@ -19,8 +18,7 @@ const BACKOFF: Duration = Duration::from_millis(5);
 /// another, independent one; use one a thread.
 pub struct Client<N: Node> {
     shared: Arc<Shared<N>>,
-    index: u32,
-    count: u64,
+    seat: Seat,
     completions: Receiver<Completion<N::Response>>,
     /// Who answered last: the place to try first.
     preferred: NodeId,
@@ -46,9 +44,9 @@ pub enum CallError {
 impl<N: Node> Client<N> {
     pub(super) fn new(shared: Arc<Shared<N>>) -> Self {
         let (sender, completions) = unbounded();
-        let index = shared.register(&sender);
+        let seat = shared.register(&sender);
         let preferred = shared.members.as_slice()[0];
-        Self { shared, index, count: 0, completions, preferred }
+        Self { shared, seat, completions, preferred }
     }
 
     /// The nodes of the cluster.
@@ -68,7 +66,7 @@ impl<N: Node> Client<N> {
         timeout: Duration,
     ) -> Result<N::Response, CallError> {
         let start = Instant::now();
-        match self.attempt(node, request, start + timeout) {
+        match self.attempt(node, request, after(start, timeout)) {
             Attempt::Answered(response) => Ok(response),
             Attempt::Refused => Err(CallError::Unavailable { waited: start.elapsed() }),
             Attempt::Silent => Err(CallError::Unknown { waited: start.elapsed() }),
@@ -77,7 +75,10 @@ impl<N: Node> Client<N> {
 
     /// Asks whichever node serves, following redirections, for at most `timeout` in all.
     ///
-    /// Tries again only after an answer that says nothing was done.
+    /// Tries again only when nothing was done: after an answer that says so, or when the node was
+    /// down. A node that has been asked and is silent (it may be paused) is waited for to the end,
+    /// because to ask another might do the same thing twice. It does not begin to ask again in the
+    /// last few milliseconds.
     ///
     /// # Errors
     /// [`CallError::Unavailable`] if nobody took it, [`CallError::Unknown`] if somebody did and gave
@@ -88,8 +89,10 @@ impl<N: Node> Client<N> {
         timeout: Duration,
     ) -> Result<N::Response, CallError> {
         let start = Instant::now();
-        let deadline = start + timeout;
+        let deadline = after(start, timeout);
         let mut node = self.preferred;
+        // Nodes that believe in each other would send a client to and fro as fast as it can run.
+        let mut hops_left = self.members().len();
         loop {
             let known = match self.attempt(node, request.clone(), deadline) {
                 Attempt::Answered(response) => match N::redirect(&response) {
@@ -102,13 +105,20 @@ impl<N: Node> Client<N> {
                 Attempt::Refused => None,
                 Attempt::Silent => return Err(CallError::Unknown { waited: start.elapsed() }),
             };
-            if Instant::now() >= deadline {
+            let at_once = known.is_some() && hops_left > 0;
+            // Nothing was done so far, and that is worth knowing: to ask again with no time left for
+            // an answer would turn it into "unknown".
+            let time_needed = if at_once { Duration::ZERO } else { 2 * BACKOFF };
+            if deadline.saturating_duration_since(Instant::now()) <= time_needed {
                 return Err(CallError::Unavailable { waited: start.elapsed() });
             }
-            node = known.unwrap_or_else(|| {
-                std::thread::sleep(BACKOFF.min(deadline.saturating_duration_since(Instant::now())));
-                self.after(node)
-            });
+            if at_once {
+                hops_left -= 1;
+            } else {
+                std::thread::sleep(BACKOFF);
+                hops_left = self.members().len();
+            }
+            node = known.unwrap_or_else(|| self.after(node));
         }
     }
 
@@ -119,14 +129,24 @@ impl<N: Node> Client<N> {
         members[next % members.len()]
     }
 
+    fn next_request(&mut self) -> RequestId {
+        if let Some(id) = self.seat.next_request() {
+            return id;
+        }
+        // The seat is used up: take another.
+        let preferred = self.preferred;
+        *self = self.clone();
+        self.preferred = preferred;
+        self.seat.next_request().expect("a new seat has requests left")
+    }
+
     fn attempt(
         &mut self,
         node: NodeId,
         request: N::Request,
         deadline: Instant,
     ) -> Attempt<N::Response> {
-        self.count += 1;
-        let id = RequestId::new(self.index, self.count);
+        let id = self.next_request();
         if !self.shared.submit(node, id, request) {
             return Attempt::Refused;
         }
@@ -166,6 +186,6 @@ impl<N: Node> Clone for Client<N> {
 
 impl<N: Node> Drop for Client<N> {
     fn drop(&mut self) {
-        self.shared.tell_all(|| Control::Unregister { client: self.index });
+        self.shared.unregister(self.seat);
     }
 }

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::sim::Emitted;
 use crate::{
-    Boot, Clock, ClockFault, Completion, Effect, EffectsOf, Input, InputOf, Members, NoAnswer,
-    Node, NodeId, NodeState, Now, RequestId, Rng, Timestamp, WallTime,
+    Boot, Clock, ClockFault, Completion, CorruptRecords, Effect, EffectsOf, Emitted, Input,
+    InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now, RequestId, Rng, Timestamp, WallTime,
 };
 
 use super::links::{Fate, Links};
@@ -32,6 +31,7 @@ pub(super) enum Control<N: Node> {
     Subscribe(Sender<Emitted<N::Event>>),
     State(Sender<NodeState>),
     Gauges(Sender<Option<Vec<(&'static str, u64)>>>),
+    Refusal(Sender<Option<CorruptRecords>>),
     Crash,
     Restart,
     Pause,
@@ -57,6 +57,7 @@ pub(super) struct Start<N: Node> {
 pub(super) struct Host<N: Node> {
     given: Start<N>,
     node: Option<N>,
+    refusal: Option<CorruptRecords>,
     paused: bool,
     clock: Clock,
     disk: Vec<N::Record>,
@@ -89,6 +90,7 @@ impl<N: Node> Host<N> {
         Self {
             given,
             node: None,
+            refusal: None,
             paused: false,
             clock: Clock::new(true_now, Timestamp::ZERO, wall),
             disk: Vec::new(),
@@ -102,7 +104,7 @@ impl<N: Node> Host<N> {
         }
     }
 
-    /// Runs until it is told to stop, or nobody is left who could tell it anything.
+    /// Runs until it is told to stop. (The channel cannot close before: a host can write to itself.)
     pub(super) fn run(mut self) {
         self.boot();
         loop {
@@ -122,7 +124,6 @@ impl<N: Node> Host<N> {
                 break;
             }
         }
-        self.crash();
     }
 
     /// One batch: what arrived, what was held back until now, the timer; then one flush.
@@ -133,6 +134,8 @@ impl<N: Node> Host<N> {
         while let Some(mail) = next {
             let was_control = matches!(mail, Mail::Control(_));
             if self.take(now, mail) == Then::Stop {
+                // What this batch has answered by now is still worth telling.
+                self.finish_batch(now);
                 return Then::Stop;
             }
             if was_control {
@@ -177,6 +180,9 @@ impl<N: Node> Host<N> {
     }
 
     fn take_delayed(&mut self, now: Now) {
+        if self.delayed.is_empty() {
+            return;
+        }
         let instant = Instant::now();
         while self.delayed.peek().is_some_and(|message| message.due <= instant) {
             let Some(Delayed { from, body, .. }) = self.delayed.pop() else { break };
@@ -195,7 +201,7 @@ impl<N: Node> Host<N> {
 
     /// Flushes, carries out, and repeats while the disk, which needs no time here, has news.
     fn finish_batch(&mut self, now: Now) {
-        loop {
+        while !self.paused {
             let Some(node) = &mut self.node else { return };
             node.flush(now, &mut self.effects);
             let durable_before = self.disk.len();
@@ -279,6 +285,9 @@ impl<N: Node> Host<N> {
                 let node = self.node.as_ref().filter(|_| !self.paused);
                 let _ = reply.send(node.map(N::gauges));
             }
+            Control::Refusal(reply) => {
+                let _ = reply.send(self.refusal.clone());
+            }
             Control::Crash => {
                 // What the node wanted before it died in this batch may be lost: so it is.
                 self.crash();
@@ -322,8 +331,13 @@ impl<N: Node> Host<N> {
             seed: self.given.rng.next(),
             records: self.disk.clone(),
         };
-        // Refused records: the node stays down, as its contract says.
-        self.node = N::boot(&self.given.config, boot, &mut self.effects).ok();
+        match N::boot(&self.given.config, boot, &mut self.effects) {
+            Ok(node) => {
+                self.node = Some(node);
+                self.refusal = None;
+            }
+            Err(refusal) => self.refusal = Some(refusal),
+        }
         self.finish_batch(self.now());
     }
 
@@ -363,12 +377,30 @@ impl<N: Node> Host<N> {
         let deadline = self.node.as_ref().filter(|_| !self.paused).and_then(N::deadline);
         let alarm = deadline.map(|at| {
             let true_time = self.clock.true_time(at).since(Timestamp::ZERO);
-            self.given.start + true_time.min(super::FAR)
+            super::after(self.given.start, true_time)
         });
         let delayed = self.delayed.peek().map(|message| message.due);
         match (alarm, delayed) {
             (Some(alarm), Some(delayed)) => Some(alarm.min(delayed)),
             (alarm, delayed) => alarm.or(delayed),
+        }
+    }
+}
+
+/// However the thread ends, by order or by a panic of its node: whoever waits for an answer is told.
+impl<N: Node> Drop for Host<N> {
+    fn drop(&mut self) {
+        self.crash();
+        // Not until the inbox is empty: others may fill it as fast as it is read.
+        for _ in 0..self.given.inbox.len() {
+            let Ok(mail) = self.given.inbox.try_recv() else { return };
+            match mail {
+                Mail::Request { id, .. } => self.answer(id, Err(NoAnswer::Unreachable)),
+                Mail::Control(Control::Register { client, completions }) => {
+                    self.clients.insert(client, completions);
+                }
+                Mail::Control(_) | Mail::Message { .. } => {}
+            }
         }
     }
 }

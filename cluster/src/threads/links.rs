@@ -44,7 +44,7 @@ impl Links {
     }
 
     pub(super) fn fate(&self, from: usize, to: usize, rng: &mut Rng) -> Fate {
-        if !self.faulty.load(Ordering::Acquire) {
+        if from == to || !self.faulty.load(Ordering::Acquire) {
             return Fate::Once(Duration::ZERO);
         }
         let faults = self.faults.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,136 @@
+//! What can be put under test.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::InvalidConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::guarantee::Guarantee;
+use crate::subject::{InSim, InThreads, Pattern, Subject};
+
+/// Where a cluster runs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// Virtual time, one seed, replayable.
+    Sim,
+    /// A thread a node, real time.
+    Threads,
+}
+
+impl World {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Sim, Self::Threads];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Threads => "threads",
+        }
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What its clients ask of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workload {
+    /// That a leader act.
+    Elections,
+    /// Reads and writes of registers.
+    Registers,
+    /// Locks.
+    Locks,
+}
+
+/// Starts a cluster of so many nodes, from a seed.
+type Start =
+    dyn Fn(World, usize, u64) -> Result<Box<dyn Subject>, InvalidConfig> + Send + Sync + 'static;
+
+/// An implementation under test, with what it claims.
+#[derive(Clone)]
+pub struct Implementation {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub summary: &'static str,
+    /// What the suite must not be able to break.
+    pub claims: &'static [Guarantee],
+    /// What it does not claim; the suite tries all the same, to show why.
+    pub disclaims: &'static [Guarantee],
+    /// What its clients ask.
+    pub workload: Workload,
+    /// How many nodes a cluster has unless told otherwise.
+    pub nodes: usize,
+    /// How many of `nodes` nodes must be up and connected for service to be due.
+    pub service_needs: fn(usize) -> usize,
+    /// How long after the last fault service is due, in the simulated world.
+    pub grace: Duration,
+    /// Starts it.
+    pub start: Arc<Start>,
+}
+
+impl Implementation {
+    /// Whether the suite looks at `guarantee` at all.
+    pub fn judges(&self, guarantee: Guarantee) -> bool {
+        self.claims.contains(&guarantee) || self.disclaims.contains(&guarantee)
+    }
+
+    /// Whether a run in `world` can show `guarantee` broken: some breaches show only to whoever can
+    /// look into the nodes, which only the simulated world can.
+    pub fn judges_in(&self, guarantee: Guarantee, world: World) -> bool {
+        let shows_to_clients = match guarantee {
+            Guarantee::ElectionSafety | Guarantee::NoSplitBrain => {
+                self.workload == Workload::Elections
+            }
+            Guarantee::StateMachineSafety => self.workload == Workload::Registers,
+            Guarantee::LogMatching
+            | Guarantee::LeaderCompleteness
+            | Guarantee::Convergence
+            | Guarantee::VersionSafety => false,
+            Guarantee::LeaderAgreement
+            | Guarantee::Linearizability
+            | Guarantee::Durability
+            | Guarantee::MutualExclusion
+            | Guarantee::LeaseExclusion
+            | Guarantee::FencedMutualExclusion
+            | Guarantee::DeadlockFreedom
+            | Guarantee::FirstComeFirstServed
+            | Guarantee::Availability => true,
+        };
+        self.judges(guarantee) && (world == World::Sim || shows_to_clients)
+    }
+}
+
+impl fmt::Debug for Implementation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Implementation").field(&self.name).finish()
+    }
+}
+
+/// How to start clusters of `P` with one configuration, in either world.
+pub fn start_with<P: Pattern>(config: <P::Node as cluster::Node>::Config) -> Arc<Start>
+where
+    <P::Node as cluster::Node>::Config: Sync,
+{
+    Arc::new(move |world, nodes, seed| {
+        let config = config.clone();
+        Ok(match world {
+            World::Sim => Box::new(InSim::<P>::start(config, nodes, seed)?),
+            World::Threads => Box::new(InThreads::<P>::start(config, nodes, seed)?),
+        })
+    })
+}
+
+/// The least number of nodes of which any two sets share one.
+pub fn majority(nodes: usize) -> usize {
+    nodes / 2 + 1
+}

@@ -1,0 +1,90 @@
+//! `bully`, in both its modes.
+
+use std::time::Duration;
+
+use ::bully::invariants::Monitor;
+use ::bully::{Answer as BullyAnswer, Bully, Config, Error, Mode, Request, Response};
+use cluster::{NodeId, Now};
+
+use crate::guarantee::{Guarantee, Violation};
+use crate::implementation::{Implementation, Workload, majority, start_with};
+use crate::subject::Pattern;
+use crate::vocabulary::{Answer, Op, Outcome, Refusal};
+
+/// Majorities, epochs and leases: the default.
+pub fn guarded() -> Implementation {
+    with(Config::default())
+}
+
+/// Guarded, configured so.
+pub fn with(config: Config) -> Implementation {
+    Implementation {
+        name: "bully",
+        summary: "the highest live id leads, with a majority's leave and for as long as its lease",
+        claims: &[
+            Guarantee::ElectionSafety,
+            Guarantee::NoSplitBrain,
+            Guarantee::LeaderAgreement,
+            Guarantee::Availability,
+        ],
+        disclaims: &[],
+        workload: Workload::Elections,
+        nodes: 5,
+        service_needs: majority,
+        grace: Duration::from_millis(2_000),
+        start: start_with::<Elections>(config),
+    }
+}
+
+/// As the textbooks have it: the highest id that hears nobody higher leads.
+pub fn textbook() -> Implementation {
+    Implementation {
+        name: "bully-textbook",
+        summary: "the highest id that hears nobody higher leads; no majority, no lease",
+        claims: &[Guarantee::LeaderAgreement],
+        disclaims: &[
+            Guarantee::ElectionSafety,
+            Guarantee::NoSplitBrain,
+            Guarantee::Availability,
+        ],
+        start: start_with::<Elections>(Config::default().with_mode(Mode::Textbook)),
+        ..guarded()
+    }
+}
+
+/// The words and invariants of bully.
+struct Elections;
+
+impl Pattern for Elections {
+    type Node = Bully;
+    type Monitor = Monitor;
+
+    fn request(op: Op) -> Request {
+        match op {
+            Op::Lead => Request::Lead,
+            Op::Read { .. }
+            | Op::Write { .. }
+            | Op::Committed
+            | Op::Acquire { .. }
+            | Op::Renew { .. }
+            | Op::Release { .. } => unreachable!("an election workload asks for leaders"),
+        }
+    }
+
+    fn answer(response: Response) -> Answer {
+        match response {
+            Ok(BullyAnswer::Leading { epoch }) => Ok(Outcome::Leading(epoch)),
+            Ok(BullyAnswer::Leader { .. } | BullyAnswer::Resigned) => Err(Refusal::Unknown),
+            Err(Error::NotLeader { leader }) => Err(Refusal::NotLeader(leader)),
+        }
+    }
+
+    fn observe(
+        monitor: &mut Self::Monitor,
+        nodes: &[(NodeId, &Self::Node, Now)],
+    ) -> Result<(), Violation> {
+        monitor
+            .observe(nodes.iter().copied())
+            .map_err(|broken| super::violation(broken.guarantee, broken.what))
+    }
+}

@@ -1,0 +1,123 @@
+//! `dlock`, with everything at its defaults but for shorter leases.
+
+use std::time::Duration;
+
+use ::dlock::invariants::Monitor;
+use ::dlock::{
+    AttemptId, Config, Error, FencingToken, LockNode, Owner, Reply, Request, Resource, Response,
+};
+use cluster::{NodeId, Now};
+
+use crate::guarantee::{Guarantee, Violation};
+use crate::implementation::{Implementation, Workload, majority, start_with};
+use crate::subject::Pattern;
+use crate::vocabulary::{Answer, Op, Outcome, Refusal};
+
+/// Locks as they come.
+pub fn dlock() -> Implementation {
+    with(Config::default().ttl_min(Duration::from_millis(100)))
+}
+
+/// Locks, configured so.
+pub fn with(config: Config) -> Implementation {
+    Implementation {
+        name: "dlock",
+        summary: "a lock table replicated by raft; leases and fencing tokens",
+        claims: &[
+            Guarantee::ElectionSafety,
+            Guarantee::LeaderAgreement,
+            Guarantee::LogMatching,
+            Guarantee::LeaderCompleteness,
+            Guarantee::StateMachineSafety,
+            Guarantee::LeaseExclusion,
+            Guarantee::FencedMutualExclusion,
+            Guarantee::DeadlockFreedom,
+            Guarantee::FirstComeFirstServed,
+            Guarantee::Availability,
+        ],
+        // No lock service can: a client that is paused past its lease does not know it.
+        disclaims: &[Guarantee::MutualExclusion],
+        workload: Workload::Locks,
+        nodes: 5,
+        service_needs: majority,
+        grace: Duration::from_millis(1_200),
+        start: start_with::<Locks>(config),
+    }
+}
+
+/// The words and invariants of [`dlock()`].
+struct Locks;
+
+fn resource(lock: u32) -> Resource {
+    Resource::new(format!("lock {lock}"))
+}
+
+fn owner(owner: u32) -> Owner {
+    Owner::new(format!("client {owner}"))
+}
+
+impl Pattern for Locks {
+    type Node = LockNode;
+    type Monitor = Monitor;
+
+    fn request(op: Op) -> Request {
+        match op {
+            Op::Acquire { lock, owner: who, attempt, ttl, wait } => {
+                let (resource, owner) = (resource(lock), owner(who));
+                let (attempt, ttl) = (AttemptId::new(attempt), Some(ttl));
+                if wait.is_zero() {
+                    Request::TryAcquire { resource, owner, attempt, ttl }
+                } else {
+                    Request::Acquire { resource, owner, attempt, ttl, wait }
+                }
+            }
+            Op::Renew { lock, owner: who, token, ttl } => Request::Renew {
+                resource: resource(lock),
+                owner: owner(who),
+                token: FencingToken::new(token),
+                ttl: Some(ttl),
+            },
+            Op::Release { lock, owner: who, token } => Request::Release {
+                resource: resource(lock),
+                owner: owner(who),
+                token: FencingToken::new(token),
+                attempt: None,
+            },
+            Op::Lead | Op::Read { .. } | Op::Write { .. } | Op::Committed => {
+                unreachable!("a lock workload asks for locks")
+            }
+        }
+    }
+
+    fn answer(response: Response) -> Answer {
+        match response {
+            Ok(Reply::Acquired(grant)) => Ok(Outcome::Acquired {
+                token: grant.token.get(),
+                arrival: grant.arrival.get(),
+                valid_for: grant.valid_for,
+            }),
+            Ok(Reply::Renewed { valid_for, .. }) => Ok(Outcome::Renewed { valid_for }),
+            Ok(Reply::Released { .. } | Reply::Cancelled) => Ok(Outcome::Released),
+            Ok(Reply::Locked(_) | Reply::Info(_) | Reply::Locks(_)) => Err(Refusal::Unknown),
+            Err(error) => Err(match error {
+                Error::Held { .. } | Error::WaitTimedOut | Error::Cancelled => Refusal::Busy,
+                Error::QueueFull { .. } | Error::TooManyHolds { .. } => Refusal::Busy,
+                Error::NotHolder | Error::StaleToken { .. } | Error::InvalidTtl { .. } => {
+                    Refusal::NotHolder
+                }
+                Error::NotLeader { leader } => Refusal::NotLeader(leader),
+                Error::Overloaded => Refusal::Unavailable,
+                Error::Unknown => Refusal::Unknown,
+            }),
+        }
+    }
+
+    fn observe(
+        monitor: &mut Self::Monitor,
+        nodes: &[(NodeId, &Self::Node, Now)],
+    ) -> Result<(), Violation> {
+        monitor
+            .observe(nodes.iter().map(|&(id, node, _)| (id, node)))
+            .map_err(|broken| super::violation(broken.guarantee, broken.what))
+    }
+}

@@ -1,0 +1,128 @@
+//! `quorum`, in the three configurations that teach the most: overlapping quorums with tags,
+//! overlapping quorums with wall clocks, and quorums that do not overlap.
+
+use std::time::Duration;
+
+use ::quorum::invariants::{self, Monitor};
+use ::quorum::{Config, Error, Key, Replica, Reply, Request, Response, Value, Versioning};
+use cluster::{NodeId, Now};
+
+use crate::guarantee::{Guarantee, Violation};
+use crate::implementation::{Implementation, Workload, start_with};
+use crate::subject::Pattern;
+use crate::vocabulary::{Answer, Op, Outcome, Refusal};
+
+/// How long after the last fault service is due: suspicion, a request that timed out, and a bit.
+const GRACE: Duration = Duration::from_millis(1_500);
+
+/// R + W > N, tags, and write-back.
+pub fn tagged() -> Implementation {
+    with(Config::default())
+}
+
+/// R + W > N, tags and write-back, configured so.
+pub fn with(config: Config) -> Implementation {
+    Implementation {
+        name: "quorum",
+        summary: "N=3, R=2, W=2; writers ask for the largest tag, readers write back",
+        claims: &[
+            Guarantee::Linearizability,
+            Guarantee::Durability,
+            Guarantee::Convergence,
+            Guarantee::VersionSafety,
+            Guarantee::Availability,
+        ],
+        disclaims: &[],
+        workload: Workload::Registers,
+        nodes: 5,
+        service_needs: |nodes| nodes.saturating_sub(1),
+        grace: GRACE,
+        start: start_with::<Store>(config),
+    }
+}
+
+/// R + W > N, but the writer's wall clock is the version.
+pub fn wall_clock() -> Implementation {
+    Implementation {
+        name: "quorum-clock",
+        summary: "N=3, R=2, W=2; the last write wins, by the writer's wall clock",
+        claims: &[Guarantee::Convergence, Guarantee::VersionSafety, Guarantee::Availability],
+        disclaims: &[Guarantee::Linearizability, Guarantee::Durability],
+        start: start_with::<Store>(Config::default().with_versioning(Versioning::WallClock)),
+        ..tagged()
+    }
+}
+
+/// R + W ≤ N.
+pub fn partial() -> Implementation {
+    Implementation {
+        name: "quorum-partial",
+        summary: "N=3, R=1, W=1; a read may miss the last write",
+        claims: &[Guarantee::Convergence, Guarantee::VersionSafety, Guarantee::Availability],
+        disclaims: &[Guarantee::Linearizability, Guarantee::Durability],
+        start: start_with::<Store>(Config::default().with_quorums(3, 1, 1)),
+        ..tagged()
+    }
+}
+
+/// The words and invariants of the quorum store.
+struct Store;
+
+fn key(key: u32) -> Key {
+    Key::from(format!("key {key}").as_str())
+}
+
+impl Pattern for Store {
+    type Node = Replica;
+    type Monitor = Monitor;
+
+    fn request(op: Op) -> Request {
+        match op {
+            Op::Read { key: which } => Request::get(key(which)),
+            Op::Write { key: which, value } => {
+                Request::put(key(which), Value::from(value.to_be_bytes().as_slice()))
+            }
+            Op::Lead
+            | Op::Committed
+            | Op::Acquire { .. }
+            | Op::Renew { .. }
+            | Op::Release { .. } => unreachable!("a register workload asks for registers"),
+        }
+    }
+
+    fn answer(response: Response) -> Answer {
+        match response {
+            Ok(Reply::Value { value: None, .. }) => Ok(Outcome::Value(None)),
+            Ok(Reply::Value { value: Some(value), .. }) => {
+                // Only the suite writes, and it writes eight bytes.
+                let number = value.as_bytes().try_into().map(u64::from_be_bytes);
+                Ok(Outcome::Value(Some(number.expect("what was written is read whole"))))
+            }
+            Ok(Reply::Written { .. }) => Ok(Outcome::Written),
+            Ok(Reply::Status(_)) => Err(Refusal::Unknown),
+            Err(error) => Err(match error {
+                Error::Unknown { .. } => Refusal::Unknown,
+                Error::Unavailable { .. }
+                | Error::TimedOut { .. }
+                | Error::Overloaded { .. }
+                | Error::InvalidQuorum { .. } => Refusal::Unavailable,
+            }),
+        }
+    }
+
+    fn observe(
+        monitor: &mut Self::Monitor,
+        nodes: &[(NodeId, &Self::Node, Now)],
+    ) -> Result<(), Violation> {
+        nodes.iter().try_for_each(|(_, replica, _)| {
+            monitor.observe(replica).map_err(|broken| {
+                let what = format!("{}: {}", broken.guarantee, broken.what);
+                Violation::new(Guarantee::VersionSafety, what)
+            })
+        })
+    }
+
+    fn converged(nodes: &[(NodeId, &Self::Node, Now)]) -> Result<(), String> {
+        invariants::converged(nodes.iter().map(|(_, replica, _)| *replica))
+    }
+}

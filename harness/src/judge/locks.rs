@@ -1,0 +1,126 @@
+//! Locks: who held what when, and what the resources behind them accepted.
+
+use std::collections::BTreeMap;
+
+use cluster::Timestamp;
+
+use crate::guarantee::{Guarantee, Violation};
+use crate::history::{Access, History, Hold};
+
+pub(super) fn judge(history: &History) -> Vec<Violation> {
+    let mut locks: BTreeMap<u32, Vec<Hold>> = BTreeMap::new();
+    for hold in &history.holds {
+        locks.entry(hold.lock).or_default().push(*hold);
+    }
+    let mut violations = Vec::new();
+    for holds in locks.values_mut() {
+        holds.sort_by_key(|hold| (hold.granted, hold.token));
+        violations.extend(overlap(holds, Guarantee::MutualExclusion, |hold| hold.believed_until));
+        violations.extend(overlap(holds, Guarantee::LeaseExclusion, |hold| {
+            hold.lease_until.min(hold.believed_until)
+        }));
+        violations.extend(token_order(holds));
+        violations.extend(arrival_order(holds));
+    }
+    violations.extend(refused_holder(&history.accesses));
+    violations.extend(shared_token(&history.accesses));
+    violations
+}
+
+/// Two different grants of one lock, both in force at one moment. `holds` ascend by grant.
+fn overlap(
+    holds: &[Hold],
+    guarantee: Guarantee,
+    until: impl Fn(&Hold) -> Timestamp,
+) -> Option<Violation> {
+    let mut longest: Option<&Hold> = None;
+    for hold in holds {
+        if let Some(before) = longest
+            && before.token != hold.token
+            && until(before) > hold.granted
+            && until(hold) > hold.granted
+        {
+            let what = format!(
+                "lock {}: client {} (token {}) held it until {:?}, client {} (token {}) since {:?}",
+                hold.lock,
+                before.owner,
+                before.token,
+                until(before),
+                hold.owner,
+                hold.token,
+                hold.granted,
+            );
+            return Some(Violation::new(guarantee, what));
+        }
+        if longest.is_none_or(|longest| until(longest) < until(hold)) {
+            longest = Some(hold);
+        }
+    }
+    None
+}
+
+/// A grant that began after another one had ended must carry a greater token.
+fn token_order(holds: &[Hold]) -> Option<Violation> {
+    let mut ended: Vec<&Hold> = holds.iter().collect();
+    ended.sort_by_key(|hold| hold.believed_until);
+    let mut ended = ended.into_iter().peekable();
+    let mut greatest: Option<&Hold> = None;
+    for hold in holds {
+        while let Some(before) = ended.next_if(|it| it.believed_until < hold.granted) {
+            if greatest.is_none_or(|greatest| greatest.token < before.token) {
+                greatest = Some(before);
+            }
+        }
+        if let Some(before) = greatest.filter(|before| before.token >= hold.token) {
+            let what = format!(
+                "lock {}: token {} of client {} at {:?} does not exceed token {} of client {}",
+                hold.lock, hold.token, hold.owner, hold.granted, before.token, before.owner,
+            );
+            return Some(Violation::new(Guarantee::FencedMutualExclusion, what));
+        }
+    }
+    None
+}
+
+/// Of those that had to wait, the one whose request came first has the lesser token.
+fn arrival_order(holds: &[Hold]) -> Option<Violation> {
+    let mut waited: Vec<&Hold> = holds.iter().filter(|hold| hold.waited).collect();
+    waited.sort_by_key(|hold| hold.token);
+    let overtaken = waited.windows(2).find(|pair| pair[0].arrival > pair[1].arrival)?;
+    let what = format!(
+        "lock {}: client {} (request {}) was served before client {} (request {})",
+        overtaken[0].lock,
+        overtaken[0].owner,
+        overtaken[0].arrival,
+        overtaken[1].owner,
+        overtaken[1].arrival,
+    );
+    Some(Violation::new(Guarantee::FirstComeFirstServed, what))
+}
+
+/// The resource refused a client whose lease was valid: someone else held it too, or was given a
+/// greater token before.
+fn refused_holder(accesses: &[Access]) -> Option<Violation> {
+    let refused = accesses.iter().find(|access| !access.accepted && access.lease_valid)?;
+    let what = format!(
+        "lock {}: the resource refused token {} of client {} at {:?}, whose lease was valid",
+        refused.lock, refused.token, refused.owner, refused.at,
+    );
+    Some(Violation::new(Guarantee::FencedMutualExclusion, what))
+}
+
+/// The resource accepted two clients under one token: it could not have told them apart.
+fn shared_token(accesses: &[Access]) -> Option<Violation> {
+    let mut owners: BTreeMap<(u32, u64), u32> = BTreeMap::new();
+    for access in accesses.iter().filter(|access| access.accepted) {
+        let first = *owners.entry((access.lock, access.token)).or_insert(access.owner);
+        if first != access.owner {
+            let what = format!(
+                "lock {}: the resource accepted clients {first} and {} under token {}",
+                access.lock, access.owner, access.token,
+            );
+            return Some(Violation::new(Guarantee::FencedMutualExclusion, what));
+        }
+    }
+    None
+}

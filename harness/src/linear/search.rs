@@ -1,0 +1,337 @@
+//! The search for an order, depth first.
+//!
+//! At each place the answer that comes next is the *deadline*: its operation must be ordered before
+//! anything that was called after it. So the candidates are those that are open at that answer.
+//! Answered operations are tried before unanswered ones, and those first after which the deadline's
+//! own outcome fits.
+//!
+//! What is never tried, and why nothing is lost by that (take an order that exists and change it):
+//! - An operation that changes no state is ordered as soon as its outcome fits. In any order that
+//!   goes on from here it can be moved to the front: it was called, and nobody sees it move.
+//! - Of equal candidates only the one whose answer comes first is tried, and unanswered ones last,
+//!   by call. In any order that begins with another one, the two can change places.
+//! - A place is not entered if the search was at one that differs from it only in having used fewer
+//!   unanswered operations. Whatever order goes on from here goes on from there.
+//!
+//! - After an unanswered operation nothing is tried that could as well have come without it: that
+//!   leads to where it is allowed anyway and gives the same state.
+//! - A place is not entered if its state rules out the outcome of an open operation for good, and
+//!   nothing is left that could change that (the model's [`Outlook`]).
+//!
+//! They do not get into each other's way: each replaces an order by one that is no longer, so the
+//! shortest order that goes on from any place met is always found.
+
+use std::cmp::Reverse;
+
+use super::explain::Explanation;
+use super::outlook::{Outlook, Saviours};
+use super::part::Part;
+use super::seen::{Place, Seen};
+use super::states::States;
+use super::{Budget, Exhausted, Model, Operation};
+
+/// How far a search came in its turn.
+pub(super) enum Progress {
+    /// There is an order.
+    Holds,
+    /// There is none.
+    Broken,
+    /// Its turn is over.
+    Paused,
+    /// A limit was reached.
+    Exhausted(Exhausted),
+}
+
+/// A search for an order of one key's operations, which can stop and go on.
+pub(super) struct Search<'a, M: Model> {
+    model: &'a M,
+    operations: &'a [Operation<M::Op>],
+    part: Part,
+    states: States<'a, M>,
+    saviours: Saviours,
+    seen: Seen,
+    slot_words: usize,
+    /// Where the search is, from the start on.
+    frames: Vec<Frame>,
+    /// What is left to try at each frame, the next one last.
+    moves: Vec<Move>,
+    /// The order on trial, by number in the part.
+    order: Vec<u32>,
+    /// The order that came furthest, and how far.
+    furthest: (Reach, Vec<u32>),
+    /// Scratch: the place worked on, and the kinds that have a candidate already.
+    place: Place,
+    taken: Vec<bool>,
+}
+
+/// How far an order comes: the rank it gets to, then how many answered operations are in it; of
+/// equals, the one with fewer unanswered operations.
+type Reach = (u32, usize, Reverse<usize>);
+
+/// A place that the search is at, or will come back to.
+struct Frame {
+    place: u32,
+    /// How many moves there are below this frame's own.
+    moves: usize,
+    /// How many operations are ordered here.
+    order: usize,
+    /// If an unanswered operation came last, the state before it.
+    without: Option<u32>,
+}
+
+/// An operation to be ordered next, and the state after it.
+#[derive(Clone, Copy)]
+struct Move {
+    number: u32,
+    state: u32,
+}
+
+impl<'a, M: Model> Search<'a, M> {
+    /// At the start.
+    pub(super) fn new(model: &'a M, operations: &'a [Operation<M::Op>], part: Part) -> Self {
+        let slot_words = part.slots.div_ceil(64);
+        let unanswered_words = part.twin.len().div_ceil(64);
+        Self {
+            model,
+            operations,
+            states: States::new(model, operations),
+            saviours: Saviours::new(&part),
+            seen: Seen::new(slot_words, unanswered_words),
+            slot_words,
+            frames: Vec::new(),
+            moves: Vec::new(),
+            order: Vec::new(),
+            furthest: ((0, 0, Reverse(0)), Vec::new()),
+            place: Place { rank: 0, state: 0, bits: vec![0; slot_words + unanswered_words] },
+            taken: vec![false; part.example.len()],
+            part,
+        }
+    }
+
+    /// How many configurations it holds in memory.
+    pub(super) fn held(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Goes on for about `steps` steps, other searches holding `others` configurations.
+    pub(super) fn run(&mut self, steps: u64, others: usize, budget: &mut Budget) -> Progress {
+        if self.seen.len() == 0 && self.arrive(None) {
+            return Progress::Holds;
+        }
+        for _ in 0..steps {
+            let Some(frame) = self.frames.last() else { return Progress::Broken };
+            if self.moves.len() == frame.moves {
+                self.back();
+                continue;
+            }
+            if let Err(exhausted) = budget.spend(others + self.seen.len()) {
+                return Progress::Exhausted(exhausted);
+            }
+            let chosen = self.moves.pop().expect("it is above the frame");
+            self.seen.load(frame.place, &mut self.place);
+            self.order.truncate(frame.order);
+            let before = self.place.state;
+            self.place.state = chosen.state;
+            self.put(chosen.number);
+            let is_answered = (chosen.number as usize) < self.part.answered;
+            if self.arrive((!is_answered).then_some(before)) {
+                return Progress::Holds;
+            }
+        }
+        Progress::Paused
+    }
+
+    /// Settles at the new place, and makes a frame of it unless the search knows it or it leads
+    /// nowhere. True if every answered operation is ordered. `without` is the state before the last
+    /// operation if that is an unanswered one.
+    fn arrive(&mut self, without: Option<u32>) -> bool {
+        let ordered = self.order.len();
+        self.settle();
+        if self.place.rank as usize == self.part.answered {
+            return true;
+        }
+        if let Some(place) = self.seen.add(&self.place) {
+            // What settled after an unanswered operation may have needed it.
+            let without = without.filter(|_| self.order.len() == ordered);
+            let (moves, order) = (self.moves.len(), self.order.len());
+            self.frames.push(Frame { place, moves, order, without });
+            if !self.is_hopeless() {
+                self.find_moves(without);
+            }
+        }
+        false
+    }
+
+    /// Whether the outcome of an open operation is ruled out for good.
+    fn is_hopeless(&mut self) -> bool {
+        let Some(outlook) = self.model.outlook() else { return false };
+        (0..self.part.open(self.place.rank as usize).len()).any(|at| {
+            let number = self.part.open(self.place.rank as usize)[at];
+            !self.is_ordered(number)
+                && self.states.rules_out(&self.part, self.place.state, number, outlook)
+                && !self.can_be_saved(number, outlook)
+        })
+    }
+
+    /// Whether an operation that is not ordered yet may come before the answered operation of that
+    /// rank and make its outcome possible again.
+    fn can_be_saved(&mut self, rank: u32, outlook: &dyn Outlook<M::State, M::Op>) -> bool {
+        let Self { part, operations, states, saviours, place, slot_words, .. } = self;
+        let saviours = saviours.of(rank, part, operations, states, outlook);
+        saviours.iter().any(|&number| !is_ordered(part, place, *slot_words, number))
+    }
+
+    /// Leaves the last frame, where nothing is left to try.
+    fn back(&mut self) {
+        let frame = self.frames.pop().expect("there was one");
+        let unanswered = self.seen.unanswered(frame.place);
+        let (rank, _) = self.seen.rank_and_state(frame.place);
+        let reach = (rank, frame.order - unanswered, Reverse(unanswered));
+        if reach > self.furthest.0 {
+            self.furthest.0 = reach;
+            self.furthest.1.clear();
+            self.furthest.1.extend_from_slice(&self.order[..frame.order]);
+        }
+    }
+
+    /// Orders the operation of that number next. The state is the caller's to change.
+    fn put(&mut self, number: u32) {
+        self.order.push(number);
+        let answered = self.part.answered;
+        let Place { rank, bits, .. } = &mut self.place;
+        if let Some(nth) = (number as usize).checked_sub(answered) {
+            bits[self.slot_words + nth / 64] |= 1 << (nth % 64);
+            return;
+        }
+        if number != *rank {
+            let slot = self.part.slot[number as usize] as usize;
+            bits[slot / 64] |= 1 << (slot % 64);
+            return;
+        }
+        *rank += 1;
+        while let Some(&slot) = self.part.slot.get(*rank as usize) {
+            let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
+            // A slot's bit is the next answer's own only if that operation was called by now; if
+            // not, the slot's earlier owner had its answer and the bit is clear.
+            if bits[word] & bit == 0 {
+                break;
+            }
+            bits[word] &= !bit;
+            *rank += 1;
+        }
+    }
+
+    /// Whether the operation of that number is ordered, which was called by the deadline.
+    fn is_ordered(&self, number: u32) -> bool {
+        is_ordered(&self.part, &self.place, self.slot_words, number)
+    }
+
+    /// Orders everything that changes no state and whose outcome fits.
+    fn settle(&mut self) {
+        loop {
+            let rank = self.place.rank as usize;
+            if rank == self.part.answered {
+                return;
+            }
+            for at in 0..self.part.open(rank).len() {
+                let number = self.part.open(rank)[at];
+                let kind = self.part.kind[number as usize];
+                if self.part.observes[kind as usize]
+                    && !self.is_ordered(number)
+                    && self.states.step(&self.part, self.place.state, kind).is_some()
+                {
+                    self.put(number);
+                    if self.place.rank as usize != rank {
+                        break;
+                    }
+                }
+            }
+            if self.place.rank as usize == rank {
+                return;
+            }
+        }
+    }
+
+    /// Puts what is worth trying at the present place on the stack of moves; `without` as in a frame.
+    fn find_moves(&mut self, without: Option<u32>) {
+        let rank = self.place.rank as usize;
+        let from = self.moves.len();
+        for at in 0..self.part.open(rank).len() {
+            let number = self.part.open(rank)[at];
+            if !self.is_ordered(number) {
+                self.consider(number, without);
+            }
+        }
+        let first = self.part.answered as u32;
+        for nth in 0..self.part.called[rank] {
+            let twin = self.part.twin[nth as usize];
+            let twin_is_ordered = twin.is_none_or(|twin| self.is_ordered(first + twin));
+            if twin_is_ordered && !self.is_ordered(first + nth) {
+                self.consider(first + nth, without);
+            }
+        }
+        for chosen in &self.moves[from..] {
+            let kind = self.part.kind[chosen.number as usize];
+            self.taken[kind as usize] = false;
+        }
+        let deadline = self.part.kind[rank];
+        let moves = &mut self.moves[from..];
+        moves.reverse();
+        moves.sort_by_key(|it| {
+            it.number as usize == rank
+                || self.states.step(&self.part, it.state, deadline).is_some()
+        });
+    }
+
+    /// Makes a move of the operation of that number, if it can come next, no equal one is a candidate
+    /// already, and it does not come to the same from the state `without`.
+    fn consider(&mut self, number: u32, without: Option<u32>) {
+        let kind = self.part.kind[number as usize];
+        if self.taken[kind as usize] || self.part.observes[kind as usize] {
+            return;
+        }
+        if let Some(state) = self.states.step(&self.part, self.place.state, kind) {
+            let is_same = |before| self.states.step(&self.part, before, kind) == Some(state);
+            if without.is_some_and(is_same) {
+                return;
+            }
+            self.taken[kind as usize] = true;
+            self.moves.push(Move { number, state });
+        }
+    }
+
+    /// Why there is no order, once that is known.
+    pub(super) fn explain(&self, key: &M::Key) -> Explanation {
+        let ((rank, ..), order) = &self.furthest;
+        let mut states: Vec<u32> = (0..self.seen.len() as u32)
+            .map(|place| self.seen.rank_and_state(place))
+            .filter(|(at, _)| at == rank)
+            .map(|(_, state)| state)
+            .collect();
+        states.sort_unstable();
+        states.dedup();
+        let source = |number: u32| self.part.source[number as usize] as usize;
+        let open = self.part.open(*rank as usize);
+        let unanswered = (0..self.part.called[*rank as usize]).map(|nth| self.part.answered as u32 + nth);
+        let beside = open.iter().copied().chain(unanswered).skip(1).filter(|it| !order.contains(it));
+        Explanation::new(
+            self.model,
+            self.operations,
+            key,
+            order.iter().map(|&number| source(number)).collect(),
+            source(*rank),
+            states.iter().map(|&state| self.states.get(state)),
+            beside.map(source).collect(),
+        )
+    }
+}
+
+/// Whether the operation of that number is ordered at `place`. It was called by the deadline.
+fn is_ordered(part: &Part, place: &Place, slot_words: usize, number: u32) -> bool {
+    let bit = match (number as usize).checked_sub(part.answered) {
+        Some(nth) => slot_words * 64 + nth,
+        None if number < place.rank => return true,
+        None => part.slot[number as usize] as usize,
+    };
+    place.bits[bit / 64] & 1 << (bit % 64) != 0
+}

@@ -1,0 +1,281 @@
+//! Many runs, gathered into verdicts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use serde::Serialize;
+
+use crate::guarantee::{Guarantee, Violation};
+use crate::implementation::{Implementation, World};
+use crate::run::{NoRun, Options, Report, run};
+use crate::scenario::Scenario;
+
+/// Which runs to make.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Of these implementations.
+    pub implementations: Vec<Implementation>,
+    /// Through these scenarios.
+    pub scenarios: Vec<Scenario>,
+    /// In these worlds.
+    pub worlds: Vec<World>,
+    /// With these seeds, in worlds that replay. Elsewhere only the first one is run, once.
+    pub seeds: Range<u64>,
+    /// How many nodes; each implementation's own number if none.
+    pub nodes: Option<usize>,
+    /// How long faults last in the simulated world.
+    pub span: Duration,
+    /// How long faults last in real time.
+    pub span_real: Duration,
+}
+
+/// What all runs of one implementation through one scenario in one world came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// Which implementation.
+    pub implementation: &'static str,
+    /// Which scenario.
+    pub scenario: &'static str,
+    /// Which world.
+    pub world: World,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What it rests on.
+    pub totals: Totals,
+}
+
+/// What runs of one cell add up to.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Totals {
+    /// Runs.
+    pub runs: u64,
+    /// Inputs that nodes handled, in worlds that count them.
+    pub events: u64,
+    /// Time that passed for the clusters.
+    pub elapsed: Duration,
+    /// Calls that clients made.
+    pub calls: u64,
+    /// Calls that were served.
+    pub served: u64,
+    /// Faults that were injected.
+    pub faults: u64,
+}
+
+/// A verdict. Only [`Verdict::Judged`] says anything about the implementation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// There were runs, and they showed something.
+    Judged {
+        /// Claims that were broken. Empty: every claim held in every run.
+        broken: Vec<Finding>,
+        /// What is not claimed, and was broken.
+        counterexamples: Vec<Finding>,
+    },
+    /// Some run proved nothing: nothing happened in it, or a checker could not decide.
+    Vacuous {
+        /// The first such seed.
+        seed: u64,
+        /// Why.
+        why: String,
+    },
+    /// The implementation cannot take a fault of the scenario.
+    CannotTake {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// A guarantee that did not hold, with the least seed that shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding {
+    /// Which guarantee.
+    pub guarantee: Guarantee,
+    /// The seed.
+    pub seed: u64,
+    /// What was seen.
+    pub what: String,
+}
+
+impl Cell {
+    /// Whether a claim was broken, or nothing was shown where something should have been.
+    pub fn failed(&self) -> bool {
+        match &self.verdict {
+            Verdict::Judged { broken, .. } => !broken.is_empty(),
+            Verdict::Vacuous { .. } => true,
+            Verdict::CannotTake { .. } => false,
+        }
+    }
+
+    /// The command that shows `finding` again.
+    pub fn replay(&self, finding: &Finding) -> String {
+        format!(
+            "cargo xtask conformance --implementation {} --scenario {} --world {} --seed {}",
+            self.implementation, self.scenario, self.world, finding.seed
+        )
+    }
+}
+
+impl fmt::Display for Cell {
+    /// The verdict in a few words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = self.totals.runs;
+        match &self.verdict {
+            Verdict::Judged { broken, counterexamples } => {
+                let least = |findings: &[Finding]| findings.iter().map(|it| it.seed).min();
+                match (least(broken), least(counterexamples)) {
+                    (Some(seed), _) => write!(f, "BROKEN (seed {seed})"),
+                    (None, Some(seed)) => write!(f, "holds ({runs})\n(not claimed: seed {seed})"),
+                    (None, None) => write!(f, "holds ({runs})"),
+                }
+            }
+            Verdict::Vacuous { seed, .. } => write!(f, "VACUOUS (seed {seed})"),
+            Verdict::CannotTake { .. } => write!(f, "cannot take this fault"),
+        }
+    }
+}
+
+/// Makes every selected run, a few at a time, and tells `progress` of each that is over.
+///
+/// Real-time cells run first, many at once, since they mostly wait; then the simulated ones, as many
+/// at once as there are cores.
+///
+/// # Errors
+/// [`NoRun::Config`], when an implementation cannot be configured as selected.
+pub fn judge(selection: &Selection, progress: &(dyn Fn() + Sync)) -> Result<Vec<Cell>, NoRun> {
+    let mut cells = Vec::new();
+    for &world in &selection.worlds {
+        let wanted: Vec<(&Implementation, &Scenario)> = selection
+            .implementations
+            .iter()
+            .flat_map(|one| selection.scenarios.iter().map(move |scenario| (one, scenario)))
+            .collect();
+        match world {
+            World::Sim => {
+                for (implementation, scenario) in wanted {
+                    cells.push(simulated(selection, implementation, scenario, progress)?);
+                }
+            }
+            World::Threads => cells.extend(real(selection, &wanted, progress)?),
+        }
+    }
+    Ok(cells)
+}
+
+/// How many runs [`judge`] will make.
+pub fn runs(selection: &Selection) -> u64 {
+    let cells = (selection.implementations.len() * selection.scenarios.len()) as u64;
+    let seeds = selection.seeds.end.saturating_sub(selection.seeds.start);
+    let per_cell = |world: &World| match world {
+        World::Sim => seeds,
+        World::Threads => 1,
+    };
+    selection.worlds.iter().map(|world| cells * per_cell(world)).sum()
+}
+
+fn simulated(
+    selection: &Selection,
+    implementation: &Implementation,
+    scenario: &Scenario,
+    progress: &(dyn Fn() + Sync),
+) -> Result<Cell, NoRun> {
+    let reports: Vec<Result<Report, NoRun>> = selection
+        .seeds
+        .clone()
+        .into_par_iter()
+        .map(|seed| {
+            let options = options(selection, World::Sim, seed);
+            let report = run(implementation, scenario, &options);
+            progress();
+            report
+        })
+        .collect();
+    gather(implementation, scenario, World::Sim, reports)
+}
+
+/// How many real-time clusters run at once: they sleep most of the time.
+const REAL_AT_ONCE: usize = 16;
+
+fn real(
+    selection: &Selection,
+    wanted: &[(&Implementation, &Scenario)],
+    progress: &(dyn Fn() + Sync),
+) -> Result<Vec<Cell>, NoRun> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(REAL_AT_ONCE)
+        .build()
+        .expect("threads can be started");
+    let seed = selection.seeds.start;
+    pool.install(|| {
+        wanted
+            .into_par_iter()
+            .map(|(implementation, scenario)| {
+                let options = options(selection, World::Threads, seed);
+                let report = run(implementation, scenario, &options);
+                progress();
+                gather(implementation, scenario, World::Threads, vec![report])
+            })
+            .collect()
+    })
+}
+
+fn options(selection: &Selection, world: World, seed: u64) -> Options {
+    let span = match world {
+        World::Sim => selection.span,
+        World::Threads => selection.span_real,
+    };
+    Options { world, seed, nodes: selection.nodes, span, trace: false }
+}
+
+/// Adds the runs of one cell up.
+fn gather(
+    implementation: &Implementation,
+    scenario: &Scenario,
+    world: World,
+    reports: Vec<Result<Report, NoRun>>,
+) -> Result<Cell, NoRun> {
+    let mut totals = Totals::default();
+    let mut findings: BTreeMap<Guarantee, Finding> = BTreeMap::new();
+    let mut vacuous = None;
+    let mut cannot = None;
+    for report in reports {
+        let report = match report {
+            Ok(report) => report,
+            Err(NoRun::Config(invalid)) => return Err(NoRun::Config(invalid)),
+            Err(no_run @ (NoRun::Unsupported(_) | NoRun::NoLocks { .. })) => {
+                cannot.get_or_insert(no_run.to_string());
+                continue;
+            }
+        };
+        totals.runs += 1;
+        totals.events += report.events;
+        totals.elapsed += report.elapsed;
+        totals.calls += report.calls as u64;
+        totals.served += report.served as u64;
+        totals.faults += u64::from(report.faults);
+        if let (None, Some(why)) = (&vacuous, report.vacuous) {
+            vacuous = Some((report.seed, why));
+        }
+        for Violation { guarantee, what } in report.violations {
+            let finding = Finding { guarantee, seed: report.seed, what };
+            let least = findings.entry(guarantee).or_insert_with(|| finding.clone());
+            if finding.seed < least.seed {
+                *least = finding;
+            }
+        }
+    }
+    let (broken, counterexamples): (Vec<_>, Vec<_>) = findings
+        .into_values()
+        .partition(|finding| implementation.claims.contains(&finding.guarantee));
+    let verdict = match (cannot, vacuous) {
+        (Some(why), _) => Verdict::CannotTake { why },
+        // A broken claim says more than a run that proved nothing.
+        (None, Some((seed, why))) if broken.is_empty() => Verdict::Vacuous { seed, why },
+        (None, _) => Verdict::Judged { broken, counterexamples },
+    };
+    let (implementation, scenario) = (implementation.name, scenario.name);
+    Ok(Cell { implementation, scenario, world, verdict, totals })
+}

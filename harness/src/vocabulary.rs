@@ -1,0 +1,109 @@
+//! The language in which the suite speaks to every implementation.
+//!
+//! A scenario is written once, so it asks once: for a leader, a register, a lock. Each
+//! implementation translates; what it has no word for, its workload does not ask.
+
+use std::time::Duration;
+
+use cluster::{Epoch, NodeId};
+
+/// What a client of the suite asks of a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Elections: act as leader, now, or say who does.
+    Lead,
+    /// Registers: what does `key` hold?
+    Read {
+        /// Which register.
+        key: u32,
+    },
+    /// Registers: let `key` hold `value`. No two writes of a run carry the same value.
+    Write {
+        /// Which register.
+        key: u32,
+        /// What it is to hold.
+        value: u64,
+    },
+    /// Logs: what has this node committed?
+    Committed,
+    /// Locks: take it if it is free, else wait for it.
+    Acquire {
+        /// Which lock.
+        lock: u32,
+        /// For whom.
+        owner: u32,
+        /// The same for every retry of one acquisition, and for no other of this owner.
+        attempt: u64,
+        /// For how long it is held unless renewed.
+        ttl: Duration,
+        /// For how long to wait; zero for not at all.
+        wait: Duration,
+    },
+    /// Locks: hold it for another `ttl` from now.
+    Renew {
+        /// Which lock.
+        lock: u32,
+        /// The holder.
+        owner: u32,
+        /// What the holder was granted.
+        token: u64,
+        /// For how long from now.
+        ttl: Duration,
+    },
+    /// Locks: give it back.
+    Release {
+        /// Which lock.
+        lock: u32,
+        /// The holder.
+        owner: u32,
+        /// What the holder was granted.
+        token: u64,
+    },
+}
+
+/// What a node answers.
+pub type Answer = Result<Outcome, Refusal>;
+
+/// What a node did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// To [`Op::Lead`]: it acts as leader of this epoch, now.
+    Leading(Epoch),
+    /// To [`Op::Read`].
+    Value(Option<u64>),
+    /// To [`Op::Write`].
+    Written,
+    /// To [`Op::Committed`]: a digest of each committed entry, in order from the first.
+    Log(Vec<u64>),
+    /// To [`Op::Acquire`].
+    Acquired {
+        /// The fencing token.
+        token: u64,
+        /// Where the request came in the order in which the cluster received requests.
+        arrival: u64,
+        /// How long the lease lasts at least, from the moment the request was sent.
+        valid_for: Duration,
+    },
+    /// To [`Op::Renew`].
+    Renewed {
+        /// How long the lease lasts at least, from the moment the request was sent.
+        valid_for: Duration,
+    },
+    /// To [`Op::Release`].
+    Released,
+}
+
+/// Why a node did nothing, or does not know what it did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It does not serve; perhaps another node does. Nothing was done.
+    NotLeader(Option<NodeId>),
+    /// Too few nodes can be reached. Nothing was done.
+    Unavailable,
+    /// The lock is held, and stayed so for as long as the client would wait. Nothing was done.
+    Busy,
+    /// The client is not the holder, or no longer. Nothing was done.
+    NotHolder,
+    /// It cannot tell: the request may have had an effect, or may have one yet.
+    Unknown,
+}

@@ -1,0 +1,128 @@
+//! What is claimed holds, and what is not claimed is shown broken: a slice of the conformance run,
+//! and the counterexamples that the guide tells of.
+
+use std::time::Duration;
+
+use harness::guarantee::Guarantee;
+use harness::implementation::World;
+use harness::implementations;
+use harness::run::{NoRun, Options, run};
+use harness::scenario::{self, Scenario};
+use harness::suite::{self, Selection, Verdict};
+
+fn selection(world: World, seeds: u64) -> Selection {
+    Selection {
+        implementations: implementations::all(),
+        scenarios: scenario::ALL.to_vec(),
+        worlds: vec![world],
+        seeds: 1_000_000..1_000_000 + seeds,
+        nodes: None,
+        span: Duration::from_secs(3),
+        span_real: Duration::from_millis(700),
+    }
+}
+
+/// Every claim of every implementation, with seeds that the conformance run does not use.
+#[test]
+fn every_claim_holds_in_every_scenario_of_the_simulated_world() {
+    let cells = suite::judge(&selection(World::Sim, 5), &|| {}).expect("the defaults are valid");
+    for cell in &cells {
+        assert!(!cell.failed(), "{} × {}: {:?}", cell.implementation, cell.scenario, cell.verdict);
+    }
+    assert_eq!(cells.len(), implementations::all().len() * scenario::ALL.len());
+}
+
+#[test]
+fn every_claim_holds_in_the_threads_world() {
+    let cells = suite::judge(&selection(World::Threads, 1), &|| {}).expect("they are valid");
+    for cell in &cells {
+        assert!(!cell.failed(), "{} × {}: {:?}", cell.implementation, cell.scenario, cell.verdict);
+    }
+}
+
+/// The least seed below `seeds` that shows `guarantee` broken.
+#[track_caller]
+fn counterexample(implementation: &str, scenario: &str, guarantee: Guarantee, seeds: u64) {
+    let implementation = implementations::named(implementation).expect("it is registered");
+    assert!(implementation.disclaims.contains(&guarantee), "it is claimed");
+    let scenario = Scenario::named(scenario).expect("it exists");
+    let found = (1..seeds).find(|&seed| {
+        let span = Duration::from_secs(4);
+        let options = Options { world: World::Sim, seed, nodes: None, span, trace: false };
+        let report = run(&implementation, &scenario, &options).expect("it can be run");
+        report.violations.iter().any(|violation| violation.guarantee == guarantee)
+    });
+    assert!(found.is_some(), "no seed below {seeds} breaks {guarantee}");
+}
+
+#[test]
+fn textbook_bully_has_two_leaders_under_partition() {
+    counterexample("bully-textbook", "minority-partition", Guarantee::NoSplitBrain, 50);
+}
+
+#[test]
+fn a_deposed_raft_leader_does_not_know_it() {
+    counterexample("raft", "minority-partition", Guarantee::NoSplitBrain, 50);
+}
+
+#[test]
+fn quorums_that_do_not_overlap_read_stale() {
+    counterexample("quorum-partial", "steady", Guarantee::Linearizability, 50);
+}
+
+#[test]
+fn wall_clocks_lose_writes() {
+    counterexample("quorum-clock", "clock-skew", Guarantee::Linearizability, 50);
+}
+
+#[test]
+fn a_paused_holder_breaks_mutual_exclusion() {
+    counterexample("dlock", "lock-holder-pause", Guarantee::MutualExclusion, 50);
+}
+
+#[test]
+fn a_scenario_of_locks_makes_no_sense_without_locks() {
+    let raft = implementations::named("raft").expect("it is registered");
+    let scenario = Scenario::named("lock-holder-pause").expect("it exists");
+    let span = Duration::from_secs(1);
+    let options = Options { world: World::Sim, seed: 1, nodes: None, span, trace: false };
+    let refused = run(&raft, &scenario, &options).expect_err("raft has no locks");
+    assert_eq!(refused, NoRun::NoLocks { implementation: "raft" });
+}
+
+#[test]
+fn a_cluster_of_no_nodes_is_refused_by_name() {
+    let raft = implementations::named("raft").expect("it is registered");
+    let scenario = Scenario::named("steady").expect("it exists");
+    let span = Duration::from_secs(1);
+    let options = Options { world: World::Sim, seed: 1, nodes: Some(0), span, trace: false };
+    let refused = run(&raft, &scenario, &options).expect_err("no nodes, no cluster");
+    assert!(refused.to_string().starts_with("members is 0, expected"), "{refused}");
+}
+
+#[test]
+fn a_broken_claim_fails_its_cell_and_names_its_replay() {
+    // Textbook bully, made to claim what it cannot keep.
+    let mut textbook = implementations::named("bully-textbook").expect("it is registered");
+    textbook.claims = &[Guarantee::NoSplitBrain];
+    textbook.disclaims = &[];
+    let scenario = Scenario::named("minority-partition").expect("it exists");
+    let selection = Selection {
+        implementations: vec![textbook],
+        scenarios: vec![scenario],
+        ..selection(World::Sim, 50)
+    };
+    let cells = suite::judge(&selection, &|| {}).expect("it is valid");
+    let [cell] = cells.as_slice() else { panic!("one cell expected") };
+    assert!(cell.failed());
+    let Verdict::Judged { broken, .. } = &cell.verdict else { panic!("{:?}", cell.verdict) };
+    let [finding] = broken.as_slice() else { panic!("{broken:?}") };
+    assert_eq!(
+        cell.replay(finding),
+        format!(
+            "cargo xtask conformance --implementation bully-textbook --scenario \
+             minority-partition --world sim --seed {}",
+            finding.seed
+        )
+    );
+}

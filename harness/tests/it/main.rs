@@ -1,0 +1,8 @@
+//! Tests of the judge: that it sees what is broken, and only that.
+
+mod claims;
+mod judges;
+#[cfg(feature = "mutants")]
+mod mutants;
+mod replay;
+mod scenarios;

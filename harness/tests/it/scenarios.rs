@@ -1,0 +1,57 @@
+//! Scenarios do what they say, and no run that shows nothing passes.
+
+use std::time::Duration;
+
+use cluster::Rng;
+use harness::implementation::World;
+use harness::implementations;
+use harness::run::{Options, run};
+use harness::scenario::{self, Needs, Scenario};
+
+#[test]
+fn names_are_unique_and_found() {
+    for (place, scenario) in scenario::ALL.iter().enumerate() {
+        assert_eq!(Scenario::named(scenario.name), Some(*scenario));
+        assert!(!scenario::ALL[..place].contains(scenario), "{} occurs twice", scenario.name);
+    }
+    assert_eq!(Scenario::named("nonsense"), None);
+}
+
+#[test]
+fn moves_fall_within_their_span_and_are_decided_by_the_seed() {
+    let span = Duration::from_secs(10);
+    for scenario in scenario::ALL {
+        for seed in 0..50 {
+            let draw = |seed| scenario.moves(5, span, &mut Rng::from_seed(seed));
+            let moves = draw(seed);
+            assert_eq!(moves, draw(seed));
+            assert!(moves.is_sorted_by_key(|(at, _)| *at));
+            assert!(moves.iter().all(|(at, _)| *at <= span), "{}: {moves:?}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn every_scenario_but_the_steady_one_injects_faults() {
+    let dlock = implementations::named("dlock").expect("it is registered");
+    for scenario in scenario::ALL.iter().filter(|scenario| scenario.name != "steady") {
+        let span = Duration::from_secs(3);
+        let options = Options { world: World::Sim, seed: 3, nodes: None, span, trace: false };
+        let report = run(&dlock, scenario, &options).expect("it can take everything");
+        assert!(report.faults >= scenario.faults_min.max(1), "{}: {report:?}", scenario.name);
+        assert_eq!(report.vacuous, None, "{}", scenario.name);
+    }
+}
+
+/// A cluster that never serves proves nothing, and says so.
+#[test]
+fn a_run_without_service_is_vacuous() {
+    let raft = implementations::named("raft").expect("it is registered");
+    let never = Scenario { faults_min: 1_000_000, ..scenario::ALL[0] };
+    let span = Duration::from_secs(1);
+    let options = Options { world: World::Sim, seed: 1, nodes: None, span, trace: false };
+    let report = run(&raft, &never, &options).expect("it can be run");
+    let why = report.vacuous.expect("no fault was injected");
+    assert!(why.contains("0 faults"), "{why}");
+    assert_eq!(never.needs, Needs::Nodes);
+}

@@ -1,0 +1,141 @@
+//! What all nodes of a cluster are configured with alike.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use cluster::{InvalidConfig, Members};
+
+use crate::StateMachine;
+use crate::mutants::Planted;
+
+/// The configuration of a cluster. Every node has the same.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`election_timeout`](Config::election_timeout) | 150 to 300 ms |
+/// | [`heartbeat`](Config::heartbeat) | 50 ms |
+/// | [`entries_max`](Config::entries_max) | 1024 |
+/// | [`inflight_max`](Config::inflight_max) | 256 |
+/// | [`pending_max`](Config::pending_max) | 65 536 |
+#[derive(Clone)]
+pub struct Config<S> {
+    pub(crate) machine: S,
+    pub(crate) election_timeout: RangeInclusive<Duration>,
+    pub(crate) heartbeat: Duration,
+    pub(crate) entries_max: usize,
+    pub(crate) inflight_max: usize,
+    pub(crate) pending_max: usize,
+    pub(crate) planted: Planted,
+}
+
+impl<S: StateMachine> Config<S> {
+    /// The defaults, for replicas that begin as clones of `machine`.
+    pub fn new(machine: S) -> Self {
+        Self {
+            machine,
+            election_timeout: Duration::from_millis(150)..=Duration::from_millis(300),
+            heartbeat: Duration::from_millis(50),
+            entries_max: 1024,
+            inflight_max: 256,
+            pending_max: 65_536,
+            planted: Planted::default(),
+        }
+    }
+
+    /// How long a node goes without word from a leader before it stands for election: drawn from
+    /// this range each time (§5.2). Its start must exceed the heartbeat, and should exceed it by
+    /// more than messages are ever late; its width should be many times a message's journey.
+    #[must_use]
+    pub fn election_timeout(mut self, range: RangeInclusive<Duration>) -> Self {
+        self.election_timeout = range;
+        self
+    }
+
+    /// How often a leader shows itself to its followers.
+    #[must_use]
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = interval;
+        self
+    }
+
+    /// How many entries one append carries at most; at least 1.
+    #[must_use]
+    pub fn entries_max(mut self, count: usize) -> Self {
+        self.entries_max = count;
+        self
+    }
+
+    /// How many appends with entries a leader sends to one follower without an acknowledgement; at
+    /// least 1.
+    #[must_use]
+    pub fn inflight_max(mut self, count: usize) -> Self {
+        self.inflight_max = count;
+        self
+    }
+
+    /// How many entries may wait to be committed, and how many reads to be confirmed, before a
+    /// leader refuses more; at least 1.
+    #[must_use]
+    pub fn pending_max(mut self, count: usize) -> Self {
+        self.pending_max = count;
+        self
+    }
+
+    /// Plants a bug, for tests of those who judge.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn plant(mut self, mutant: crate::Mutant) -> Self {
+        self.planted = Planted::of(mutant);
+        self
+    }
+
+    /// Whether this makes sense for `members`.
+    ///
+    /// # Errors
+    /// Names the setting, what it held and what was expected.
+    pub fn validate(&self, members: &Members) -> Result<(), InvalidConfig> {
+        if self.heartbeat.is_zero() {
+            return Err(InvalidConfig::new("heartbeat", "0", "a span above zero"));
+        }
+        let (low, high) = (*self.election_timeout.start(), *self.election_timeout.end());
+        if low <= self.heartbeat || high <= low {
+            let expected = format!(
+                "a range from above the heartbeat ({:?}) to more than that",
+                self.heartbeat
+            );
+            let value = format!("{:?}", self.election_timeout);
+            return Err(InvalidConfig::new("election_timeout", value, expected));
+        }
+        for (field, value) in [
+            ("entries_max", self.entries_max),
+            ("inflight_max", self.inflight_max),
+            ("pending_max", self.pending_max),
+        ] {
+            if value == 0 {
+                return Err(InvalidConfig::new(field, value, "at least 1"));
+            }
+        }
+        debug_assert!(members.count() > 0);
+        Ok(())
+    }
+}
+
+impl<S: StateMachine + Default> Default for Config<S> {
+    fn default() -> Self {
+        Self::new(S::default())
+    }
+}
+
+impl<S> fmt::Debug for Config<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("election_timeout", &self.election_timeout)
+            .field("heartbeat", &self.heartbeat)
+            .field("entries_max", &self.entries_max)
+            .field("inflight_max", &self.inflight_max)
+            .field("pending_max", &self.pending_max)
+            .field("planted", &self.planted)
+            .finish_non_exhaustive()
+    }
+}

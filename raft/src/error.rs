@@ -1,0 +1,25 @@
+//! Why a request was not answered as asked.
+
+use cluster::NodeId;
+
+/// Why a request failed. Each variant says what became of it.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// This node does not lead. Nothing was done, and nothing will be.
+    #[error("not the leader ({}); nothing was done", known(*leader))]
+    NotLeader {
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// The leader took the command and lost its leadership before the command was committed. The
+    /// command may have an effect yet, or never.
+    #[error("the leader was deposed; the command may have an effect, or may have one yet")]
+    Deposed,
+    /// Too much waits at the leader already. Nothing was done, and nothing will be.
+    #[error("too many requests wait at the leader; nothing was done")]
+    Overloaded,
+}
+
+fn known(leader: Option<NodeId>) -> String {
+    leader.map_or_else(|| "none is known".to_owned(), |leader| format!("that is {leader}"))
+}

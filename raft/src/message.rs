@@ -1,0 +1,305 @@
+//! What is in the log, what nodes tell each other, what they write down, and what clients ask.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use cluster::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, LogIndex, Position, Round, StateMachine, Term};
+
+/// One entry of the log. Shared, never copied, between the log, the messages and the disk.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry<C> {
+    /// The term of the leader that made it.
+    pub term: Term,
+    /// Its place.
+    pub index: LogIndex,
+    /// What it holds.
+    pub payload: Payload<C>,
+}
+
+impl<C> Entry<C> {
+    /// Where it stands.
+    pub fn position(&self) -> Position {
+        Position { term: self.term, index: self.index }
+    }
+}
+
+/// What an entry holds.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload<C> {
+    /// Nothing: a leader's first entry, by which it learns what is committed (§8).
+    Noop,
+    /// A command for the state machine.
+    Command(C),
+}
+
+/// Some consecutive entries.
+pub type Entries<C> = Arc<[Arc<Entry<C>>]>;
+
+/// What nodes tell each other. Every message carries its sender's term.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message<C> {
+    /// A candidate asks for a vote (RequestVote, figure 2). Answered by [`Message::Vote`].
+    RequestVote {
+        /// The candidate's term.
+        term: Term,
+        /// Where its log ends.
+        last: Position,
+    },
+    /// The answer to [`Message::RequestVote`].
+    Vote {
+        /// The voter's term.
+        term: Term,
+        /// Whether the vote in that term is the candidate's. It is on the voter's disk.
+        granted: bool,
+    },
+    /// A leader replicates, or shows that it is there (AppendEntries, figure 2). Answered by
+    /// [`Message::Appended`]; several of one leader that arrive together may be answered as one.
+    Append(Append<C>),
+    /// The answer to [`Message::Append`].
+    Appended {
+        /// The follower's term.
+        term: Term,
+        /// The round that the append belonged to.
+        round: Round,
+        /// What came of it.
+        outcome: Appended,
+    },
+}
+
+impl<C> Message<C> {
+    /// The sender's term.
+    pub fn term(&self) -> Term {
+        match self {
+            Self::RequestVote { term, .. }
+            | Self::Vote { term, .. }
+            | Self::Append(Append { term, .. })
+            | Self::Appended { term, .. } => *term,
+        }
+    }
+}
+
+/// The body of [`Message::Append`].
+#[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append<C> {
+    /// The leader's term.
+    pub term: Term,
+    /// The entry before `entries`: the follower must hold it too.
+    pub prev: Position,
+    /// What follows it; nothing in a heartbeat.
+    pub entries: Entries<C>,
+    /// How far the leader has committed; it may be beyond `entries`.
+    pub commit: LogIndex,
+    /// The latest round of reading that the leader has begun.
+    pub round: Round,
+}
+
+/// What came of an append.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Appended {
+    /// Up to here the follower's log equals the leader's, durably.
+    Matched(LogIndex),
+    /// The follower does not hold the entry before the new ones. Nothing was appended.
+    Refused {
+        /// The index that the follower did not hold as the leader does.
+        prev: LogIndex,
+        /// The last position of the follower's log, at or before `prev`, at which the two logs may
+        /// still agree: its term is not above that of the entry that the leader named.
+        hint: Position,
+    },
+    /// The sender's term is over; the follower's is in the message.
+    Stale,
+}
+
+/// What a node writes to its disk.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record<C> {
+    /// From now on the node is in this term, and has given this vote in it.
+    Ballot {
+        /// The term.
+        term: Term,
+        /// Whom it voted for in that term.
+        vote: Option<NodeId>,
+    },
+    /// From the index of the first of these on, the log is these. Never empty.
+    Entries(Entries<C>),
+}
+
+/// What clients ask.
+pub enum Request<S: StateMachine> {
+    /// Replicate a command, apply it, and return its output.
+    Write(S::Command),
+    /// Answer from a state that holds every write completed before this was asked: linearizable,
+    /// by the leader, without a log entry (§8, and §6.4 of the thesis, "ReadIndex").
+    Read(S::Query),
+    /// Answer from this node's state as it is. It may be arbitrarily old.
+    ReadLocal(S::Query),
+    /// The entries that this node knows to be committed. It may lag behind.
+    Committed {
+        /// The first index wanted.
+        from: LogIndex,
+        /// How many at most.
+        max: usize,
+    },
+}
+
+/// What clients are answered.
+pub enum Reply<S: StateMachine> {
+    /// The command is committed and applied.
+    Written {
+        /// Where it stands in the log.
+        index: LogIndex,
+        /// What it returned.
+        output: S::Output,
+    },
+    /// The answer to a query, linearizable or local.
+    Answer(S::Answer),
+    /// Committed entries, in order, without a gap.
+    Committed(Vec<Arc<Entry<S::Command>>>),
+}
+
+/// What a node answers.
+pub type Response<S> = Result<Reply<S>, Error>;
+
+/// What an application that embeds a node is told.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub enum Event {
+    /// This node leads from now on.
+    ElectedLeader {
+        /// The term it leads in.
+        term: Term,
+    },
+    /// This node leads no longer.
+    SteppedDown {
+        /// The term it led in.
+        term: Term,
+    },
+    /// This node has learnt who leads.
+    Follows {
+        /// The leader.
+        leader: NodeId,
+        /// The term it leads in.
+        term: Term,
+    },
+}
+
+/// The end of something that a core was asked, or that its log brought; see
+/// [`Raft::take_settled`](crate::Raft::take_settled).
+pub enum Settled<S: StateMachine> {
+    /// A command was applied on this node.
+    Applied {
+        /// Where it stands in the log.
+        index: LogIndex,
+        /// The request it was proposed for, if it was proposed at this node in this leadership.
+        request: Option<cluster::RequestId>,
+        /// What it returned.
+        output: S::Output,
+    },
+    /// The machine may now be queried for this request.
+    Readable {
+        /// As given to [`Raft::read_index`](crate::Raft::read_index).
+        request: cluster::RequestId,
+    },
+    /// The request has failed.
+    Failed {
+        /// Which.
+        request: cluster::RequestId,
+        /// How, and what that says of its effect.
+        error: Error,
+    },
+}
+
+// The derives would ask the machine itself for what only its associated types must have.
+
+impl<S: StateMachine> Clone for Request<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Write(command) => Self::Write(command.clone()),
+            Self::Read(query) => Self::Read(query.clone()),
+            Self::ReadLocal(query) => Self::ReadLocal(query.clone()),
+            Self::Committed { from, max } => Self::Committed { from: *from, max: *max },
+        }
+    }
+}
+
+impl<S: StateMachine> fmt::Debug for Request<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(command) => f.debug_tuple("Write").field(command).finish(),
+            Self::Read(query) => f.debug_tuple("Read").field(query).finish(),
+            Self::ReadLocal(query) => f.debug_tuple("ReadLocal").field(query).finish(),
+            Self::Committed { from, max } => {
+                f.debug_struct("Committed").field("from", from).field("max", max).finish()
+            }
+        }
+    }
+}
+
+impl<S: StateMachine> Hash for Request<S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Self::Write(command) => command.hash(state),
+            Self::Read(query) | Self::ReadLocal(query) => query.hash(state),
+            Self::Committed { from, max } => (from, max).hash(state),
+        }
+    }
+}
+
+impl<S: StateMachine> Clone for Reply<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Written { index, output } => {
+                Self::Written { index: *index, output: output.clone() }
+            }
+            Self::Answer(answer) => Self::Answer(answer.clone()),
+            Self::Committed(entries) => Self::Committed(entries.clone()),
+        }
+    }
+}
+
+impl<S: StateMachine> fmt::Debug for Reply<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Written { index, output } => {
+                f.debug_struct("Written").field("index", index).field("output", output).finish()
+            }
+            Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
+            Self::Committed(entries) => f.debug_tuple("Committed").field(entries).finish(),
+        }
+    }
+}
+
+impl<S: StateMachine> Clone for Settled<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Applied { index, request, output } => {
+                Self::Applied { index: *index, request: *request, output: output.clone() }
+            }
+            Self::Readable { request } => Self::Readable { request: *request },
+            Self::Failed { request, error } => Self::Failed { request: *request, error: *error },
+        }
+    }
+}
+
+impl<S: StateMachine> fmt::Debug for Settled<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Applied { index, request, output } => f
+                .debug_struct("Applied")
+                .field("index", index)
+                .field("request", request)
+                .field("output", output)
+                .finish(),
+            Self::Readable { request } => {
+                f.debug_struct("Readable").field("request", request).finish()
+            }
+            Self::Failed { request, error } => {
+                f.debug_struct("Failed").field("request", request).field("error", error).finish()
+            }
+        }
+    }
+}

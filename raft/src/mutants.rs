@@ -1,0 +1,103 @@
+//! Bugs, planted on request, so that tests can show that they would be caught.
+//!
+//! Without the feature `mutants` no bug can be planted: [`Planted`] has no size, its answer is
+//! always no, and the compiler removes what depends on it.
+
+/// A bug that someone has shipped, or might.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+#[cfg_attr(not(feature = "mutants"), expect(unreachable_pub, reason = "public with the feature"))]
+pub enum Mutant {
+    /// A voter grants every candidate of its term that is up to date.
+    VotesTwice,
+    /// A vote is sent before it is on the disk.
+    VotesBeforeDurable,
+    /// A voter does not compare logs (§5.4.1).
+    NoUpToDateCheck,
+    /// A voter compares the lengths of the logs before their last terms.
+    LengthBeforeTerm,
+    /// A leader goes on as if it had not seen a higher term.
+    IgnoresHigherTerm,
+    /// A leader commits entries of earlier terms by counting (figure 8).
+    CommitsOldTerms,
+    /// A leader takes half of the nodes, rounded down, for a majority.
+    CommitsWithoutMajority,
+    /// A follower takes over the leader's commit index from an append that it refuses.
+    CommitsOnRefusal,
+    /// A follower drops what follows an append's entries, conflict or not.
+    TruncatesAlways,
+    /// A follower acknowledges the end of its own log instead of what the append verified.
+    AcknowledgesOwnLast,
+    /// A follower does not check that it holds the entry before the new ones.
+    NoPreviousCheck,
+    /// A follower acknowledges entries before they are on the disk.
+    AcknowledgesBeforeDurable,
+    /// A leader counts itself before its entries are on the disk.
+    CountsItselfBeforeDurable,
+    /// A follower commits as far as its leader, beyond what the append verified.
+    CommitsBeyondVerified,
+    /// A leader answers reads without asking whether it still leads.
+    ReadsWithoutQuorum,
+    /// A leader reads before an entry of its term is committed.
+    ReadsBeforeNoop,
+    /// Every election timeout is the shortest.
+    FixedTimeouts,
+    /// A candidate does not accept the leader of its own term.
+    CandidateIgnoresLeader,
+    /// After a restart, a node takes all of its log for committed.
+    CommitsAllAtBoot,
+    /// A node applies each batch of committed commands last first.
+    AppliesBackwards,
+}
+
+impl Mutant {
+    /// All of them.
+    #[cfg(feature = "mutants")]
+    pub const ALL: [Self; 20] = [
+        Self::VotesTwice,
+        Self::VotesBeforeDurable,
+        Self::NoUpToDateCheck,
+        Self::LengthBeforeTerm,
+        Self::IgnoresHigherTerm,
+        Self::CommitsOldTerms,
+        Self::CommitsWithoutMajority,
+        Self::CommitsOnRefusal,
+        Self::TruncatesAlways,
+        Self::AcknowledgesOwnLast,
+        Self::NoPreviousCheck,
+        Self::AcknowledgesBeforeDurable,
+        Self::CountsItselfBeforeDurable,
+        Self::CommitsBeyondVerified,
+        Self::ReadsWithoutQuorum,
+        Self::ReadsBeforeNoop,
+        Self::FixedTimeouts,
+        Self::CandidateIgnoresLeader,
+        Self::CommitsAllAtBoot,
+        Self::AppliesBackwards,
+    ];
+}
+
+/// The bug in a configuration, if any.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Planted {
+    #[cfg(feature = "mutants")]
+    mutant: Option<Mutant>,
+}
+
+impl Planted {
+    #[cfg(feature = "mutants")]
+    pub(crate) const fn of(mutant: Mutant) -> Self {
+        Self { mutant: Some(mutant) }
+    }
+
+    /// Whether it is `mutant`.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn is(self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// Whether it is `mutant`: no.
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
+        false
+    }
+}

@@ -1,0 +1,517 @@
+//! The state machine: what a node knows, and what it does with each input.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cluster::{
+    Boot, CorruptRecords, Effects, EffectsOf, Input, InputOf, InvalidConfig, Members, Node, NodeId,
+    Now, PersistCount, Redirect, RequestId, Rng, Role, Standing, Timestamp,
+};
+
+use crate::election::Campaign;
+use crate::follower::Ack;
+use crate::leader::Leadership;
+use crate::log::Log;
+use crate::message::{Entry, Event, Message, Payload, Record, Reply, Request, Response, Settled};
+use crate::mutants::Mutant;
+use crate::{Config, Error, LogIndex, Position, StateMachine, Term};
+
+/// The effects of a core, inside a node that answers `P` and emits `E`.
+pub(crate) type Out<S, P, E> =
+    Effects<Message<<S as StateMachine>::Command>, Record<<S as StateMachine>::Command>, P, E>;
+
+/// One node of a Raft cluster, with its replica of the machine `S`.
+///
+/// As it stands it is a [`Node`] that takes [`Request`]s. A node that does more than that wraps it
+/// and uses the core: [`boot_core`](Raft::boot_core), then for each batch of inputs any of
+/// [`receive`](Raft::receive), [`tick`](Raft::tick), [`durable`](Raft::durable),
+/// [`propose`](Raft::propose) and [`read_index`](Raft::read_index), then
+/// [`flush_core`](Raft::flush_core) once, then [`take_settled`](Raft::take_settled) and
+/// [`take_events`](Raft::take_events). **Nothing that was proposed is written or sent before
+/// `flush_core`.** Do not mix the two: `Node::handle` and `Node::flush` of the wrapped node take
+/// what is settled for themselves.
+///
+/// Guarantees, checked after every simulated step by [`Monitor`](crate::invariants::Monitor):
+/// 1. `applied <= commit <= last_index`, and none of term, commit and applied goes back while the
+///    node runs;
+/// 2. in one term it votes for one candidate at most;
+/// 3. while it leads, its log only grows.
+pub struct Raft<S: StateMachine> {
+    pub(crate) id: NodeId,
+    /// Its place among the members.
+    pub(crate) place: usize,
+    pub(crate) members: Members,
+    pub(crate) config: Config<S>,
+    pub(crate) rng: Rng,
+    /// Differs from boot to boot.
+    pub(crate) incarnation: u64,
+
+    pub(crate) term: Term,
+    pub(crate) vote: Option<NodeId>,
+    /// Whether `term` and `vote` are yet to be handed to the disk.
+    pub(crate) ballot_unsaved: bool,
+    pub(crate) log: Log<S::Command>,
+
+    pub(crate) part: Part,
+    pub(crate) leader: Option<NodeId>,
+    /// When it stands for election, unless it leads.
+    pub(crate) election_at: Timestamp,
+    /// The acknowledgement that the next flush sends.
+    pub(crate) ack: Option<Ack>,
+
+    pub(crate) commit: LogIndex,
+    applied: LogIndex,
+    machine: S,
+    /// Who waits for which entry; ascending. Empty unless it leads.
+    pub(crate) proposals: VecDeque<(LogIndex, RequestId)>,
+    pub(crate) settled: Vec<Settled<S>>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) counts: Counts,
+    /// The queries of linearizable reads that this node took as a [`Node`], in order.
+    queries: VecDeque<(RequestId, S::Query)>,
+}
+
+/// The part a node plays, with what only that part knows.
+pub(crate) enum Part {
+    Follower,
+    Candidate(Campaign),
+    Leader(Leadership),
+}
+
+/// What a node counts, for people.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) campaigns: u64,
+    pub(crate) leaderships: u64,
+    /// Appends that did not fit this node's log.
+    pub(crate) refusals: u64,
+    /// Messages that make no sense: from strangers, malformed, or against what is committed.
+    pub(crate) dropped: u64,
+}
+
+// Construction.
+impl<S: StateMachine> Raft<S> {
+    /// The node as it comes up, from what its disk held. It does nothing before its first input.
+    ///
+    /// # Errors
+    /// When the records contradict each other. The node must stay down then: to go on could forget
+    /// a vote or an acknowledged entry.
+    pub fn boot_core(
+        config: &Config<S>,
+        boot: Boot<Record<S::Command>>,
+    ) -> Result<Self, CorruptRecords> {
+        let Boot { id, members, now, seed, records } = boot;
+        let Some(place) = members.index_of(id) else {
+            let problem = format!("{id} is none of the members {members:?}");
+            return Err(CorruptRecords { node: id, position: 0, problem });
+        };
+        let mut rng = Rng::from_seed(seed);
+        let incarnation = rng.next();
+        let mut node = Self {
+            id,
+            place,
+            members,
+            config: config.clone(),
+            rng,
+            incarnation,
+            term: Term::ZERO,
+            vote: None,
+            ballot_unsaved: false,
+            log: Log::new(),
+            part: Part::Follower,
+            leader: None,
+            election_at: Timestamp::ZERO,
+            ack: None,
+            commit: LogIndex::ZERO,
+            applied: LogIndex::ZERO,
+            machine: config.machine.clone(),
+            proposals: VecDeque::new(),
+            settled: Vec::new(),
+            events: Vec::new(),
+            counts: Counts::default(),
+            queries: VecDeque::new(),
+        };
+        for (position, record) in records.into_iter().enumerate() {
+            node.recover(record).map_err(|problem| CorruptRecords {
+                node: id,
+                position,
+                problem,
+            })?;
+        }
+        node.log.recovered();
+        if config.planted.is(Mutant::CommitsAllAtBoot) {
+            node.commit = node.log.last_index();
+            node.apply();
+        }
+        node.draw_election_timeout(now);
+        Ok(node)
+    }
+
+    /// Takes over one record, or says what is wrong with it.
+    fn recover(&mut self, record: Record<S::Command>) -> Result<(), String> {
+        match record {
+            Record::Ballot { term, vote } => {
+                if term < self.term {
+                    return Err(format!("term {term} after {}", self.term));
+                }
+                if term == self.term && self.vote.is_some() && vote != self.vote {
+                    let (first, second) = (self.vote, vote);
+                    return Err(format!("two votes in {term}: {first:?} and {second:?}"));
+                }
+                self.term = term;
+                self.vote = vote;
+            }
+            Record::Entries(entries) => {
+                let Some(first) = entries.first() else {
+                    return Err("a record of no entries".to_owned());
+                };
+                let last = self.log.last_index();
+                if first.index == LogIndex::ZERO || first.index > last.next() {
+                    return Err(format!("entries from {} on after {last}", first.index));
+                }
+                self.log.truncate_after(first.index.prev());
+                if !crate::follower::is_sequel(self.log.last(), &entries, self.term) {
+                    return Err(format!("entries that do not follow {:?}", self.log.last()));
+                }
+                self.log.extend(&entries);
+            }
+        }
+        Ok(())
+    }
+}
+
+// What a node is asked about itself.
+impl<S: StateMachine> Raft<S> {
+    /// Its name.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The term it is in.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Whom it has voted for in its term.
+    pub fn vote(&self) -> Option<NodeId> {
+        self.vote
+    }
+
+    /// Who leads in its term, as far as it knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// Whether it leads in its term. A later term may have another leader already.
+    pub fn is_leader(&self) -> bool {
+        match self.part {
+            Part::Leader(_) => true,
+            Part::Follower | Part::Candidate(_) => false,
+        }
+    }
+
+    /// The part it plays.
+    pub fn role(&self) -> Role {
+        match self.part {
+            Part::Follower => Role::Follower,
+            Part::Candidate(_) => Role::Candidate,
+            Part::Leader(_) => Role::Leader,
+        }
+    }
+
+    /// If it leads: the index of the first entry of its leadership, a no-op. Once that is
+    /// committed, it knows everything that earlier leaders committed.
+    pub fn leads_from(&self) -> Option<LogIndex> {
+        match &self.part {
+            Part::Leader(leadership) => Some(leadership.first),
+            Part::Follower | Part::Candidate(_) => None,
+        }
+    }
+
+    /// How far the log is committed, as far as it knows. Zero after a restart.
+    pub fn commit_index(&self) -> LogIndex {
+        self.commit
+    }
+
+    /// How far the log has been applied to the machine.
+    pub fn applied_index(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// The index of the last entry, committed or not.
+    pub fn last_index(&self) -> LogIndex {
+        self.log.last_index()
+    }
+
+    /// Where the log ends.
+    pub fn last(&self) -> Position {
+        self.log.last()
+    }
+
+    /// The entry at `index`, committed or not.
+    pub fn entry(&self, index: LogIndex) -> Option<&Arc<Entry<S::Command>>> {
+        self.log.get(index)
+    }
+
+    /// At most `max` entries from `from` on, committed or not.
+    pub fn entries(&self, from: LogIndex, max: usize) -> &[Arc<Entry<S::Command>>] {
+        self.log.slice(from, max)
+    }
+
+    /// At most `max` entries from `from` on that this node knows to be committed.
+    pub fn committed(&self, from: LogIndex, max: usize) -> &[Arc<Entry<S::Command>>] {
+        let from = from.max(LogIndex::new(1));
+        self.log.slice(from, max.min(self.commit.next().since(from)))
+    }
+
+    /// This node's replica, with everything applied up to
+    /// [`applied_index`](Raft::applied_index).
+    pub fn machine(&self) -> &S {
+        &self.machine
+    }
+}
+
+// The core: inputs.
+impl<S: StateMachine> Raft<S> {
+    /// Takes a message from another node. What makes no sense is dropped and counted.
+    pub fn receive<P, E>(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        message: Message<S::Command>,
+        out: &mut Out<S, P, E>,
+    ) {
+        let place = self.members.index_of(from).filter(|&place| place != self.place);
+        let (Some(place), true) = (place, message.term() < Term::LIMIT) else {
+            self.counts.dropped += 1;
+            return;
+        };
+        self.heed_term(now, message.term(), out);
+        match message {
+            Message::RequestVote { term, last } => {
+                self.on_request_vote(now, from, term, last, out);
+            }
+            Message::Vote { term, granted } => self.on_vote(now, place, term, granted),
+            Message::Append(append) => self.on_append(now, from, append, out),
+            Message::Appended { term, round, outcome } => {
+                self.on_appended(place, term, round, outcome);
+            }
+        }
+        self.save_ballot(out);
+    }
+
+    /// Notices that time has passed. Call it when the node's
+    /// [`deadline`](Node::deadline) has come; earlier does no harm.
+    pub fn tick<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
+        match &mut self.part {
+            Part::Leader(leadership) => {
+                if now.monotonic >= leadership.heartbeat_at {
+                    leadership.heartbeat_at = now.monotonic + self.config.heartbeat;
+                    leadership.all_due();
+                }
+            }
+            Part::Follower | Part::Candidate(_) => {
+                if now.monotonic >= self.election_at {
+                    self.campaign(now, out);
+                }
+            }
+        }
+    }
+
+    /// Notices that the first `upto` records persisted since boot are durable.
+    pub fn durable<P, E>(&mut self, now: Now, upto: PersistCount, _out: &mut Out<S, P, E>) {
+        self.log.synced(upto);
+        self.own_vote_durable(now, upto);
+    }
+
+    /// Ends a batch: writes and sends what was proposed, acknowledges, commits, applies.
+    pub fn flush_core<P, E>(&mut self, _now: Now, out: &mut Out<S, P, E>) {
+        self.save_ballot(out);
+        if self.is_leader() {
+            let fresh = self.save_entries(out);
+            self.advance_commit();
+            self.apply();
+            self.confirm_reads();
+            self.replicate(fresh, out);
+        } else {
+            self.acknowledge(out);
+            self.apply();
+        }
+    }
+
+    /// What was settled since the last call, in order. After a flush the machine has applied all of
+    /// it.
+    pub fn take_settled(&mut self) -> Vec<Settled<S>> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// What happened since the last call that an application may want to hear, in order.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Hands term and vote to the disk, if they have changed.
+    pub(crate) fn save_ballot<P, E>(&mut self, out: &mut Out<S, P, E>) {
+        if self.ballot_unsaved {
+            self.ballot_unsaved = false;
+            out.persist(Record::Ballot { term: self.term, vote: self.vote });
+        }
+    }
+
+    /// Applies what is committed and not applied.
+    fn apply(&mut self) {
+        let first = self.applied.next();
+        let batch = self.log.slice(first, self.commit.since(self.applied));
+        if batch.is_empty() {
+            return;
+        }
+        self.applied = self.applied.plus(batch.len());
+        let backwards = self.config.planted.is(Mutant::AppliesBackwards);
+        let apply = |entry: &Arc<Entry<S::Command>>| {
+            let Payload::Command(command) = &entry.payload else { return };
+            let output = self.machine.apply(entry.index, command);
+            let index = entry.index;
+            let request = match self.proposals.front() {
+                Some(&(at, _)) if at == index => self.proposals.pop_front(),
+                Some(_) if backwards => {
+                    let place = self.proposals.binary_search_by_key(&index, |&(at, _)| at);
+                    place.ok().and_then(|place| self.proposals.remove(place))
+                }
+                Some(_) | None => None,
+            };
+            let request = request.map(|(_, request)| request);
+            self.settled.push(Settled::Applied { index, request, output });
+        };
+        if backwards {
+            batch.iter().rev().for_each(apply);
+        } else {
+            batch.iter().for_each(apply);
+        }
+    }
+}
+
+// The node: the core, with a memory for queries.
+impl<S: StateMachine> Raft<S> {
+    fn ask(&mut self, now: Now, id: RequestId, request: Request<S>, out: &mut EffectsOf<Self>) {
+        match request {
+            Request::Write(command) => {
+                if let Err(error) = self.propose(now, Some(id), command) {
+                    out.respond_now(id, Err(error));
+                }
+            }
+            Request::Read(query) => match self.read_index(now, id) {
+                Ok(()) => self.queries.push_back((id, query)),
+                Err(error) => out.respond_now(id, Err(error)),
+            },
+            Request::ReadLocal(query) => {
+                out.respond_now(id, Ok(Reply::Answer(self.machine.query(&query))));
+            }
+            Request::Committed { from, max } => {
+                out.respond_now(id, Ok(Reply::Committed(self.committed(from, max).to_vec())));
+            }
+        }
+    }
+
+    /// Answers what is settled. Without waiting for this node's own disk: what is committed is on a
+    /// majority's.
+    fn answer(&mut self, out: &mut EffectsOf<Self>) {
+        let mut settled = std::mem::take(&mut self.settled);
+        for settled in settled.drain(..) {
+            match settled {
+                Settled::Applied { request: None, .. } => {}
+                Settled::Applied { index, request: Some(request), output } => {
+                    out.respond_now(request, Ok(Reply::Written { index, output }));
+                }
+                Settled::Readable { request } => {
+                    if let Some(query) = self.take_query(request) {
+                        out.respond_now(request, Ok(Reply::Answer(self.machine.query(&query))));
+                    }
+                }
+                Settled::Failed { request, error } => {
+                    self.take_query(request);
+                    out.respond_now(request, Err(error));
+                }
+            }
+        }
+        // Kept for its memory.
+        self.settled = settled;
+    }
+
+    /// Reads settle in the order in which they were asked.
+    fn take_query(&mut self, request: RequestId) -> Option<S::Query> {
+        let (first, _) = self.queries.front()?;
+        if *first != request {
+            return None;
+        }
+        self.queries.pop_front().map(|(_, query)| query)
+    }
+}
+
+impl<S: StateMachine> Node for Raft<S> {
+    type Config = Config<S>;
+    type Request = Request<S>;
+    type Response = Response<S>;
+    type Message = Message<S::Command>;
+    type Record = Record<S::Command>;
+    type Event = Event;
+
+    fn validate(config: &Config<S>, members: &Members) -> Result<(), InvalidConfig> {
+        config.validate(members)
+    }
+
+    fn boot(
+        config: &Config<S>,
+        boot: Boot<Self::Record>,
+        _out: &mut EffectsOf<Self>,
+    ) -> Result<Self, CorruptRecords> {
+        Self::boot_core(config, boot)
+    }
+
+    fn handle(&mut self, now: Now, input: InputOf<Self>, out: &mut EffectsOf<Self>) {
+        match input {
+            Input::Request { id, body } => self.ask(now, id, body, out),
+            Input::Message { from, body } => self.receive(now, from, body, out),
+            Input::Timer => self.tick(now, out),
+            Input::Durable(upto) => self.durable(now, upto, out),
+        }
+    }
+
+    fn flush(&mut self, now: Now, out: &mut EffectsOf<Self>) {
+        self.flush_core(now, out);
+        self.answer(out);
+        for event in self.events.drain(..) {
+            out.emit(event);
+        }
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        match &self.part {
+            Part::Leader(leadership) => Some(leadership.heartbeat_at),
+            Part::Follower | Part::Candidate(_) => Some(self.election_at),
+        }
+    }
+
+    fn standing(&self, _now: Now) -> Standing {
+        Standing { role: self.role(), epoch: self.term.into(), leader: self.leader }
+    }
+
+    fn gauges(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("term", self.term.get()),
+            ("log entries", self.last_index().get()),
+            ("committed", self.commit.get()),
+            ("applied", self.applied.get()),
+            ("campaigns", self.counts.campaigns),
+            ("leaderships", self.counts.leaderships),
+            ("appends refused", self.counts.refusals),
+            ("messages dropped", self.counts.dropped),
+        ]
+    }
+
+    fn redirect(response: &Response<S>) -> Option<Redirect> {
+        match response {
+            Err(Error::NotLeader { leader }) => Some(Redirect { to: *leader }),
+            Ok(_) | Err(Error::Deposed | Error::Overloaded) => None,
+        }
+    }
+}

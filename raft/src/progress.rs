@@ -1,0 +1,97 @@
+//! What a leader knows of one follower.
+
+use std::collections::VecDeque;
+
+use crate::{LogIndex, Round};
+
+/// How far one follower has come, as its leader sees it.
+///
+/// A leader that does not know where the follower's log agrees with its own *probes*: one append at
+/// a time. Once one is accepted it *streams*: it sends ahead without waiting, up to a bound. When
+/// something is refused, as it is after a loss, it probes again.
+///
+/// Guarantee: `matched < next`.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    /// Invariant: up to here the follower's log equals the leader's, durably. Never decreases.
+    pub(crate) matched: LogIndex,
+    /// The next index to send.
+    pub(crate) next: LogIndex,
+    pub(crate) pace: Pace,
+    /// The latest round of reading that the follower has answered.
+    pub(crate) round: Round,
+    /// Whether something must be sent in the next flush, be it empty.
+    pub(crate) due: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Pace {
+    /// One append at a time; `asked` while its answer is awaited.
+    Probe { asked: bool },
+    /// Ahead of the answers; the last index of each append that is not answered.
+    Stream { inflight: VecDeque<LogIndex> },
+}
+
+impl Progress {
+    /// Of a follower that nothing is known of, for a leader whose log ends at `last`.
+    pub(crate) fn unknown(last: LogIndex) -> Self {
+        Self {
+            matched: LogIndex::ZERO,
+            next: last.next(),
+            pace: Pace::Probe { asked: false },
+            round: Round::ZERO,
+            due: true,
+        }
+    }
+
+    /// The follower matches up to `index`. An old acknowledgement changes nothing.
+    pub(crate) fn matched(&mut self, index: LogIndex) {
+        self.matched = self.matched.max(index);
+        self.next = self.next.max(self.matched.next());
+        match &mut self.pace {
+            Pace::Probe { .. } => self.pace = Pace::Stream { inflight: VecDeque::new() },
+            Pace::Stream { inflight } => {
+                while inflight.front().is_some_and(|&last| last <= index) {
+                    inflight.pop_front();
+                }
+            }
+        }
+    }
+
+    /// The follower did not hold the leader's entry at `prev`; the logs may agree up to `agree`.
+    /// False if this is old news, or contradicts what the follower acknowledged: then nothing has
+    /// changed.
+    pub(crate) fn refused(&mut self, prev: LogIndex, agree: LogIndex) -> bool {
+        let current = match &self.pace {
+            Pace::Probe { .. } => prev == self.next.prev(),
+            Pace::Stream { .. } => true,
+        };
+        if !current || prev <= self.matched {
+            return false;
+        }
+        self.next = agree.next().min(prev).max(self.matched.next());
+        self.pace = Pace::Probe { asked: false };
+        true
+    }
+
+    /// Whether an append with entries may be sent now.
+    pub(crate) fn may_send(&self, inflight_max: usize) -> bool {
+        match &self.pace {
+            Pace::Probe { asked } => !asked,
+            Pace::Stream { inflight } => inflight.len() < inflight_max,
+        }
+    }
+
+    /// `count` entries from `next` on are on their way.
+    pub(crate) fn sent(&mut self, count: usize) {
+        match &mut self.pace {
+            Pace::Probe { asked } => *asked = true,
+            Pace::Stream { inflight } => {
+                if count > 0 {
+                    self.next = self.next.plus(count);
+                    inflight.push_back(self.next.prev());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `cargo xtask test`: every test of the workspace.
+
+use std::process::ExitCode;
+
+use crate::shell::{cargo, step};
+
+/// Run every test of the workspace.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+/// The crates that can be built with planted bugs.
+const WITH_MUTANTS: [&str; 5] = ["bully", "raft", "dlock", "quorum", "harness"];
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let filter = args.filter.as_deref();
+    let mut plain = vec!["test", "--workspace"];
+    plain.extend(filter);
+    step("tests", &mut cargo(&plain))?;
+    // Apart from the others, so that no other test runs with a bug in reach.
+    let mut mutants = vec!["test"];
+    for package in WITH_MUTANTS {
+        mutants.extend(["--package", package]);
+    }
+    mutants.extend(["--features", "bully/mutants,raft/mutants,dlock/mutants,quorum/mutants"]);
+    mutants.extend(["--features", "harness/mutants", "--test", "it", "mutants"]);
+    if filter.is_none() {
+        step("planted bugs are caught", &mut cargo(&mutants))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
