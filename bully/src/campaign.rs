@@ -64,6 +64,8 @@ pub(crate) struct Ballot {
     pub(crate) lease: Lease,
     /// When this much is durable, so is the candidate's own promise.
     pub(crate) own_promise: PersistCount,
+    /// For each member, whether it has promised this epoch to another.
+    pub(crate) lost: Vec<bool>,
     /// The epoch that the old leader has let go, for voters who have not heard.
     pub(crate) released: Option<Epoch>,
 }

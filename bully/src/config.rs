@@ -76,7 +76,9 @@ impl Config {
         Self { timeout, ..self }
     }
 
-    /// Waits this long for a higher node's answer: more than zero, at most the timeout.
+    /// Waits this long for a higher node's answer: more than zero, at most the timeout. Give it more
+    /// than a round trip and a write to a slow disk take; else lower nodes stand against higher
+    /// ones, and an election takes several tries.
     pub fn with_answer_wait(self, answer_wait: Duration) -> Self {
         Self { answer_wait, ..self }
     }

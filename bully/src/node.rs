@@ -351,7 +351,7 @@ impl Bully {
             Message::Coordinator { epoch, round } | Message::Heartbeat { epoch, round } => {
                 self.on_leader(from, epoch, round, now, out);
             }
-            Message::Refuse { epoch, round } => self.on_refuse(epoch, round, now, out),
+            Message::Refuse { epoch, round } => self.on_refuse(from, epoch, round, now, out),
             Message::Release { epoch, successor } => {
                 self.on_release(from, epoch, successor, now, out);
             }

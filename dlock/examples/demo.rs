@@ -15,7 +15,7 @@ const SLACK: Duration = Duration::from_millis(2_000);
 
 fn main() -> Result<()> {
     println!("=== Distributed locks: 3 nodes, leases with fencing tokens ===");
-    let config = Config::default().ttl_default(TTL);
+    let config = Config::default().with_ttl_default(TTL);
     let cluster = Threads::<LockNode>::start(config, Members::first(3)?, Options::default())?;
     let locks = |owner: &str| Locks::new(cluster.client(), owner);
     let (mut client1, mut client2) = (locks("client1"), locks("client2"));

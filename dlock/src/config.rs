@@ -12,7 +12,7 @@ use crate::mutants::Planted;
 
 /// The settings of a lock service. [`Config::default`] is safe on a local network.
 ///
-/// What [`Config::ttl_default`] and its like are given is checked when the cluster starts; all
+/// What [`Config::with_ttl_default`] and its like are given is checked when the cluster starts; all
 /// nodes must be given the same.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,24 +53,24 @@ impl Default for Config {
 // Settings.
 impl Config {
     /// How long a follower waits for its leader before it stands for election, drawn anew each time.
-    /// Must be longer than [`Config::heartbeat`].
+    /// Must be longer than [`Config::with_heartbeat`].
     #[must_use]
-    pub fn election_timeout(mut self, range: RangeInclusive<Duration>) -> Self {
+    pub fn with_election_timeout(mut self, range: RangeInclusive<Duration>) -> Self {
         self.election_timeout = range;
         self
     }
 
     /// How often a leader is heard of.
     #[must_use]
-    pub fn heartbeat(mut self, period: Duration) -> Self {
+    pub fn with_heartbeat(mut self, period: Duration) -> Self {
         self.heartbeat = period;
         self
     }
 
-    /// How long a lease lasts whose request does not say. Within [`Config::ttl_min`] and
-    /// [`Config::ttl_max`].
+    /// How long a lease lasts whose request does not say. Within [`Config::with_ttl_min`] and
+    /// [`Config::with_ttl_max`].
     #[must_use]
-    pub fn ttl_default(mut self, ttl: Duration) -> Self {
+    pub fn with_ttl_default(mut self, ttl: Duration) -> Self {
         self.ttl_default = ttl;
         self
     }
@@ -78,7 +78,7 @@ impl Config {
     /// The shortest TTL that is granted; above zero. A lease shorter than a round of replication is
     /// over before its holder knows of it.
     #[must_use]
-    pub fn ttl_min(mut self, ttl: Duration) -> Self {
+    pub fn with_ttl_min(mut self, ttl: Duration) -> Self {
         self.ttl_min = ttl;
         self
     }
@@ -86,21 +86,21 @@ impl Config {
     /// The longest TTL that is granted: a dead holder's lock is free after so long at the latest,
     /// not counting time without a leader, and counting from the last change of leader.
     #[must_use]
-    pub fn ttl_max(mut self, ttl: Duration) -> Self {
+    pub fn with_ttl_max(mut self, ttl: Duration) -> Self {
         self.ttl_max = ttl;
         self
     }
 
     /// How many attempts may wait for one lock. Zero: none.
     #[must_use]
-    pub fn waiters_max(mut self, count: usize) -> Self {
+    pub fn with_waiters_max(mut self, count: usize) -> Self {
         self.waiters_max = count;
         self
     }
 
     /// How often one owner may hold one lock at a time; at least once.
     #[must_use]
-    pub fn holds_max(mut self, count: usize) -> Self {
+    pub fn with_holds_max(mut self, count: usize) -> Self {
         self.holds_max = count;
         self
     }
@@ -125,8 +125,8 @@ impl Config {
     /// The settings of the log under the table.
     pub(crate) fn raft(&self) -> raft::Config<LockTable> {
         raft::Config::new(self.table())
-            .election_timeout(self.election_timeout.clone())
-            .heartbeat(self.heartbeat)
+            .with_election_timeout(self.election_timeout.clone())
+            .with_heartbeat(self.heartbeat)
     }
 
     /// How long to leave the log alone after it refused a tick.

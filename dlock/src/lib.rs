@@ -66,7 +66,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cluster = Threads::<LockNode>::start(
-//!     Config::default().ttl_default(Duration::from_secs(5)),
+//!     Config::default().with_ttl_default(Duration::from_secs(5)),
 //!     Members::first(3)?,
 //!     Options::default(),
 //! )?;

@@ -37,8 +37,8 @@
 //! assert_eq!(why.stuck, 3);
 //! ```
 
-mod models;
 mod explain;
+mod models;
 mod outlook;
 mod part;
 mod search;
@@ -192,23 +192,29 @@ pub fn check<M: Model>(model: &M, operations: &[Operation<M::Op>], limits: Limit
     let mut budget = Budget::new(limits);
     let mut searches = Vec::with_capacity(keys.len());
     for (key, indexes) in &keys {
-        match Part::new(model, operations, indexes, limits.states) {
-            Some(part) => searches.push((key, Search::new(model, operations, part))),
+        match Part::new(model, operations, indexes, None, budget.open_max()) {
+            Some(part) => searches.push((key, indexes, Search::new(model, operations, part))),
             None => return Verdict::Unknown(Exhausted::States),
         }
     }
     let mut turn = FIRST_TURN;
     while !searches.is_empty() {
-        let mut others: usize = searches.iter().map(|(_, search)| search.held()).sum();
+        let mut others: usize = searches.iter().map(|(.., search)| search.held()).sum();
         let mut at = 0;
-        while let Some((key, search)) = searches.get_mut(at) {
+        while let Some((.., search)) = searches.get_mut(at) {
             others -= search.held();
             match search.run(turn, others, &mut budget) {
                 Progress::Holds => {
                     searches.remove(at);
                     continue;
                 }
-                Progress::Broken => return Verdict::Broken(search.explain(*key)),
+                Progress::Broken => {
+                    let (key, indexes, search) = searches.swap_remove(at);
+                    drop(searches);
+                    let why =
+                        explain::explain(model, operations, key, indexes, search, &mut budget);
+                    return Verdict::Broken(why);
+                }
                 Progress::Paused => {}
                 Progress::Exhausted(limit) => return Verdict::Unknown(limit),
             }
@@ -234,6 +240,12 @@ impl Budget {
     fn new(limits: Limits) -> Self {
         let until = limits.time.and_then(|time| Instant::now().checked_add(time));
         Self { limits, until, steps: 0 }
+    }
+
+    /// How many numbers a part may keep to say which operations are open when. They take the memory
+    /// of as many configurations as there may be.
+    fn open_max(&self) -> usize {
+        self.limits.states.saturating_mul(8)
     }
 
     /// Pays for one step of a search, `held` configurations being in memory.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use crate::guarantee::Guarantee;
@@ -43,6 +43,9 @@ fn names(implementations: &[Implementation]) -> impl Iterator<Item = &'static st
 fn scenario_table(selection: &Selection, cells: &[Cell], world: World) -> Table {
     let mut table = new_table();
     table.set_header(std::iter::once("scenario").chain(names(&selection.implementations)));
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
+    }
     for scenario in &selection.scenarios {
         let cell = |implementation: &Implementation| {
             cells

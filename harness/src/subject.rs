@@ -48,17 +48,22 @@ pub trait Pattern: Send + Sync + 'static {
     /// The suite's word for `response`.
     fn answer(response: <Self::Node as Node>::Response) -> Answer;
 
-    /// Looks at all nodes that are up, after each step of the simulated world.
+    /// Looks at the node that has just taken a step in the simulated world, and at as many of all
+    /// nodes that are up as it takes.
     fn observe(
         monitor: &mut Self::Monitor,
-        nodes: &[(NodeId, &Self::Node, Now)],
+        stepped: Seen<'_, Self::Node>,
+        all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation>;
 
     /// Whether all replicas agree; asked at the end of a run, with all nodes up.
-    fn converged(_nodes: &[(NodeId, &Self::Node, Now)]) -> Result<(), String> {
+    fn converged(_nodes: &mut dyn Iterator<Item = Seen<'_, Self::Node>>) -> Result<(), String> {
         Ok(())
     }
 }
+
+/// A node that is up, seen from outside: its name, itself, and what its clocks show.
+pub type Seen<'a, N> = (NodeId, &'a N, Now);
 
 /// A [`Pattern`] in the simulated world.
 pub struct InSim<P: Pattern> {
@@ -96,15 +101,16 @@ impl<P: Pattern> InSim<P> {
 
 impl<P: Pattern> Watch<P> {
     fn look(&mut self, sim: &Sim<P::Node>, step: Stepped) {
-        let Stepped::Node(_) = step else { return };
+        let Stepped::Node(id) = step else { return };
         let leaders = self.members.iter().filter(|&&id| sim.peek(id).leads());
         if leaders.clone().count() > 1 {
             let leaders: Vec<_> = leaders.collect();
             let what = format!("{leaders:?} act as leader at once, at {:?}", sim.now());
             self.report(Violation::new(Guarantee::NoSplitBrain, what));
         }
-        let nodes = nodes_of::<P>(sim, &self.members);
-        if let Err(violation) = P::observe(&mut self.monitor, &nodes) {
+        let Some(stepped) = seen(sim, id) else { return };
+        let mut all = self.members.iter().filter_map(|&id| seen(sim, id));
+        if let Err(violation) = P::observe(&mut self.monitor, stepped, &mut all) {
             let what = format!("{}, at {:?}", violation.what, sim.now());
             self.report(Violation { what, ..violation });
         }
@@ -117,11 +123,8 @@ impl<P: Pattern> Watch<P> {
     }
 }
 
-fn nodes_of<'a, P: Pattern>(
-    sim: &'a Sim<P::Node>,
-    members: &[NodeId],
-) -> Vec<(NodeId, &'a P::Node, Now)> {
-    members.iter().filter_map(|&id| Some((id, sim.node(id)?, sim.clock(id)))).collect()
+fn seen<N: Node>(sim: &Sim<N>, id: NodeId) -> Option<Seen<'_, N>> {
+    Some((id, sim.node(id)?, sim.clock(id)))
 }
 
 impl<P: Pattern> Cluster for InSim<P> {
@@ -160,7 +163,8 @@ impl<P: Pattern> Subject for InSim<P> {
     }
 
     fn converged(&self) -> Option<Result<(), String>> {
-        Some(P::converged(&nodes_of::<P>(&self.sim, &self.watch.members)))
+        let mut all = self.watch.members.iter().filter_map(|&id| seen(&self.sim, id));
+        Some(P::converged(&mut all))
     }
 
     fn digest(&self) -> Option<u64> {

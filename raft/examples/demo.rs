@@ -62,7 +62,7 @@ fn main() -> anyhow::Result<()> {
     println!("=== Raft Consensus Demo ===");
     // Twice the default, so that a busy machine does not elect without need.
     let timeout = Duration::from_millis(300)..=Duration::from_millis(600);
-    let config = Config::new(Variables::default()).election_timeout(timeout);
+    let config = Config::new(Variables::default()).with_election_timeout(timeout);
     let mut nodes = Nodes::start(config, Members::first(5)?, Options::default())?;
     let mut client = nodes.client();
 

@@ -13,11 +13,11 @@ use crate::mutants::Planted;
 ///
 /// | setting | default |
 /// |---|---|
-/// | [`election_timeout`](Config::election_timeout) | 150 to 300 ms |
-/// | [`heartbeat`](Config::heartbeat) | 50 ms |
-/// | [`entries_max`](Config::entries_max) | 1024 |
-/// | [`inflight_max`](Config::inflight_max) | 256 |
-/// | [`pending_max`](Config::pending_max) | 65 536 |
+/// | [`election_timeout`](Config::with_election_timeout) | 150 to 300 ms |
+/// | [`heartbeat`](Config::with_heartbeat) | 50 ms |
+/// | [`entries_max`](Config::with_entries_max) | 1024 |
+/// | [`inflight_max`](Config::with_inflight_max) | 256 |
+/// | [`pending_max`](Config::with_pending_max) | 65 536 |
 #[derive(Clone)]
 pub struct Config<S> {
     pub(crate) machine: S,
@@ -47,21 +47,21 @@ impl<S: StateMachine> Config<S> {
     /// this range each time (§5.2). Its start must exceed the heartbeat, and should exceed it by
     /// more than messages are ever late; its width should be many times a message's journey.
     #[must_use]
-    pub fn election_timeout(mut self, range: RangeInclusive<Duration>) -> Self {
+    pub fn with_election_timeout(mut self, range: RangeInclusive<Duration>) -> Self {
         self.election_timeout = range;
         self
     }
 
     /// How often a leader shows itself to its followers.
     #[must_use]
-    pub fn heartbeat(mut self, interval: Duration) -> Self {
+    pub fn with_heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval;
         self
     }
 
     /// How many entries one append carries at most; at least 1.
     #[must_use]
-    pub fn entries_max(mut self, count: usize) -> Self {
+    pub fn with_entries_max(mut self, count: usize) -> Self {
         self.entries_max = count;
         self
     }
@@ -69,7 +69,7 @@ impl<S: StateMachine> Config<S> {
     /// How many appends with entries a leader sends to one follower without an acknowledgement; at
     /// least 1.
     #[must_use]
-    pub fn inflight_max(mut self, count: usize) -> Self {
+    pub fn with_inflight_max(mut self, count: usize) -> Self {
         self.inflight_max = count;
         self
     }
@@ -77,7 +77,7 @@ impl<S: StateMachine> Config<S> {
     /// How many entries may wait to be committed, and how many reads to be confirmed, before a
     /// leader refuses more; at least 1.
     #[must_use]
-    pub fn pending_max(mut self, count: usize) -> Self {
+    pub fn with_pending_max(mut self, count: usize) -> Self {
         self.pending_max = count;
         self
     }

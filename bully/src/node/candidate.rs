@@ -87,7 +87,8 @@ impl Bully {
         self.promise(epoch, self.id, out);
         let (own_promise, span) = (out.persisted(), self.config.lease());
         let lease = Lease::new(self.id, &self.members, span, *self.config.planted());
-        let ballot = Ballot { epoch, lease, own_promise, released };
+        let lost = vec![false; self.members.count()];
+        let ballot = Ballot { epoch, lease, own_promise, lost, released };
         self.enter(Stage::Balloting(Box::new(ballot)), now);
         self.say_again(now, out);
         self.count_ballot(now, out);
@@ -264,24 +265,30 @@ impl Bully {
         }
     }
 
-    /// A voter has promised the epoch to another, or a later one. True if that ends the ballot.
-    pub(super) fn ballot_refused(
+    /// A voter has promised the epoch to another, or has promised a later one. False if that is no
+    /// news to this ballot.
+    pub(super) fn on_ballot_refused(
         &mut self,
+        from: NodeId,
         epoch: Epoch,
         round: Round,
         now: Timestamp,
         out: &mut EffectsOf<Self>,
     ) -> bool {
-        let lost = match &self.campaign {
-            Some(Campaign { stage: Stage::Balloting(ballot), .. }) => {
-                epoch >= ballot.epoch && ballot.lease.knows(round)
-            }
-            Some(_) | None => false,
+        let (voter, majority) = (self.index(from), self.members.majority());
+        let Some(Campaign { stage: Stage::Balloting(ballot), .. }) = &mut self.campaign else {
+            return false;
         };
-        if lost {
+        if epoch < ballot.epoch || !ballot.lease.knows(round) {
+            return false;
+        }
+        ballot.lost[voter] = true;
+        let left = ballot.lost.iter().filter(|&&lost| !lost).count();
+        // The others may still do, unless some have gone on: those would not follow it anyway.
+        if epoch > ballot.epoch || left < majority {
             self.fail(now, out);
         }
-        lost
+        true
     }
 }
 

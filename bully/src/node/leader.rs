@@ -106,6 +106,7 @@ impl Bully {
     /// Somebody has gone on to a later epoch, and will never again listen to this one.
     pub(super) fn on_refuse(
         &mut self,
+        from: NodeId,
         epoch: Epoch,
         round: Round,
         now: Timestamp,
@@ -123,7 +124,7 @@ impl Bully {
             // To lead it again, this node needs a later epoch itself.
             self.end_reign(None, out);
             self.stand_at = now;
-        } else if self.reign.is_some() || !self.ballot_refused(epoch, round, now, out) {
+        } else if self.reign.is_some() || !self.on_ballot_refused(from, epoch, round, now, out) {
             self.counters.stale += 1;
         }
     }

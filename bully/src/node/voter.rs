@@ -105,6 +105,12 @@ impl Bully {
             Judgement::Outbid => {
                 self.counters.refused += 1;
                 out.send(from, Message::Refuse { epoch: self.voter.promised(), round });
+                // Both ask for the same epoch, and whoever votes for the lower is lost to the
+                // higher.
+                if self.asks_for(epoch) && from > self.id {
+                    self.drop_campaign(out);
+                    self.stand_at = now + self.config.timeout() + self.jitter();
+                }
             }
             // A leader and a candidate that asks for votes itself are bound to themselves, except
             // that the lower of two candidates gives way.
@@ -133,6 +139,14 @@ impl Bully {
         self.voter.bind(to, epoch, until);
         self.stand_at = until + self.jitter();
         out.send(to, Message::Grant { epoch, round });
+    }
+
+    /// Whether it is a candidate that asks for the votes of `epoch`.
+    fn asks_for(&self, epoch: Epoch) -> bool {
+        matches!(
+            &self.campaign,
+            Some(Campaign { stage: Stage::Balloting(ballot), .. }) if ballot.epoch == epoch
+        )
     }
 
     fn is_balloting(&self) -> bool {

@@ -357,7 +357,7 @@ fn without_ttl(outcome: Outcome) -> Outcome {
 /// # Errors
 /// Where they differ first.
 fn compare(config: Config, steps: &[Step]) -> Result<(), String> {
-    let mut table = config.waiters_max(WAITERS_MAX).holds_max(HOLDS_MAX).table();
+    let mut table = config.with_waiters_max(WAITERS_MAX).with_holds_max(HOLDS_MAX).table();
     let mut model = Model::default();
     let mut at = 0;
     for (number, step) in steps.iter().enumerate() {

@@ -33,7 +33,7 @@ fn ttls_out_of_bounds_are_refused_without_effect() {
 
 #[test]
 fn a_request_without_a_ttl_gets_the_configured_one() {
-    let mut world = World::new(&Config::default().ttl_default(ms(700)), 3, 1);
+    let mut world = World::new(&Config::default().with_ttl_default(ms(700)), 3, 1);
     let attempt = AttemptId::new(1);
     let (resource, owner) = ("r".into(), "ann".into());
     let request = Request::TryAcquire { resource, owner, attempt, ttl: None };

@@ -319,7 +319,7 @@ fn a_cancelled_attempt_holds_nothing_before_or_after() {
 #[test]
 fn queues_and_holds_are_bounded() {
     check_with(
-        Config::default().waiters_max(1).holds_max(2),
+        Config::default().with_waiters_max(1).with_holds_max(2),
         "@0 take r ann #1 -> f1 x1 for 10
          @0 take r bob #1 wait=50 -> queued
          @0 take r cat #1 wait=50 -> QueueFull { waiters_max: 1 }

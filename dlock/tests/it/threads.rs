@@ -9,7 +9,7 @@ use dlock::{Config, Error, LockError, LockNode, Locks};
 use crate::support::ms;
 
 fn start() -> Threads<LockNode> {
-    let config = Config::default().ttl_default(ms(20_000));
+    let config = Config::default().with_ttl_default(ms(20_000));
     Threads::start(config, Members::first(3).expect("three nodes"), Options::default())
         .expect("valid")
 }

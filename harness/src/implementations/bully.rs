@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use ::bully::invariants::Monitor;
 use ::bully::{Answer as BullyAnswer, Bully, Config, Error, Mode, Request, Response};
-use cluster::{NodeId, Now};
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, Workload, majority, start_with};
-use crate::subject::Pattern;
+use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
 /// Majorities, epochs and leases: the default.
@@ -81,10 +80,11 @@ impl Pattern for Elections {
 
     fn observe(
         monitor: &mut Self::Monitor,
-        nodes: &[(NodeId, &Self::Node, Now)],
+        _stepped: Seen<'_, Self::Node>,
+        all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
         monitor
-            .observe(nodes.iter().copied())
+            .observe(all)
             .map_err(|broken| super::violation(broken.guarantee, broken.what))
     }
 }

@@ -6,16 +6,15 @@ use ::dlock::invariants::Monitor;
 use ::dlock::{
     AttemptId, Config, Error, FencingToken, LockNode, Owner, Reply, Request, Resource, Response,
 };
-use cluster::{NodeId, Now};
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, Workload, majority, start_with};
-use crate::subject::Pattern;
+use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
 /// Locks as they come.
 pub fn dlock() -> Implementation {
-    with(Config::default().ttl_min(Duration::from_millis(100)))
+    with(Config::default().with_ttl_min(Duration::from_millis(100)))
 }
 
 /// Locks, configured so.
@@ -114,10 +113,11 @@ impl Pattern for Locks {
 
     fn observe(
         monitor: &mut Self::Monitor,
-        nodes: &[(NodeId, &Self::Node, Now)],
+        (id, node, _): Seen<'_, Self::Node>,
+        _all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
         monitor
-            .observe(nodes.iter().map(|&(id, node, _)| (id, node)))
+            .observe_node(id, node)
             .map_err(|broken| super::violation(broken.guarantee, broken.what))
     }
 }

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use ::quorum::invariants::{self, Monitor};
 use ::quorum::{Config, Error, Key, Replica, Reply, Request, Response, Value, Versioning};
-use cluster::{NodeId, Now};
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, Workload, start_with};
-use crate::subject::Pattern;
+use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
 /// How long after the last fault service is due: suspicion, a request that timed out, and a bit.
@@ -112,17 +111,16 @@ impl Pattern for Store {
 
     fn observe(
         monitor: &mut Self::Monitor,
-        nodes: &[(NodeId, &Self::Node, Now)],
+        (_, replica, _): Seen<'_, Self::Node>,
+        _all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        nodes.iter().try_for_each(|(_, replica, _)| {
-            monitor.observe(replica).map_err(|broken| {
-                let what = format!("{}: {}", broken.guarantee, broken.what);
-                Violation::new(Guarantee::VersionSafety, what)
-            })
+        monitor.observe(replica).map_err(|broken| {
+            let what = format!("{}: {}", broken.guarantee, broken.what);
+            Violation::new(Guarantee::VersionSafety, what)
         })
     }
 
-    fn converged(nodes: &[(NodeId, &Self::Node, Now)]) -> Result<(), String> {
-        invariants::converged(nodes.iter().map(|(_, replica, _)| *replica))
+    fn converged(nodes: &mut dyn Iterator<Item = Seen<'_, Self::Node>>) -> Result<(), String> {
+        invariants::converged(nodes.map(|(_, replica, _)| replica))
     }
 }

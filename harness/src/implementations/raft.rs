@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ::raft::invariants::Monitor;
 use ::raft::{Config, Error, LogIndex, Payload, Raft, Reply, Request, Response, StateMachine};
-use cluster::{Digest, NodeId, Now};
+use cluster::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, Workload, majority, start_with};
-use crate::subject::Pattern;
+use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
 /// Raft as it comes.
@@ -108,10 +108,11 @@ impl Pattern for Registry {
 
     fn observe(
         monitor: &mut Self::Monitor,
-        nodes: &[(NodeId, &Self::Node, Now)],
+        (id, node, _): Seen<'_, Self::Node>,
+        _all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
         monitor
-            .observe(nodes.iter().map(|&(id, node, _)| (id, node)))
+            .observe_node(id, node)
             .map_err(|broken| super::violation(broken.guarantee, broken.what))
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn judge(history: &History) -> Vec<Violation> {
     violations
 }
 
-/// Two different grants of one lock, both in force at one moment. `holds` ascend by grant.
+/// Two clients with one lock, at one moment. `holds` ascend by grant.
 fn overlap(
     holds: &[Hold],
     guarantee: Guarantee,
@@ -36,7 +36,7 @@ fn overlap(
     let mut longest: Option<&Hold> = None;
     for hold in holds {
         if let Some(before) = longest
-            && before.token != hold.token
+            && before.owner != hold.owner
             && until(before) > hold.granted
             && until(hold) > hold.granted
         {
@@ -59,7 +59,8 @@ fn overlap(
     None
 }
 
-/// A grant that began after another one had ended must carry a greater token.
+/// A grant that came after another one had ended carries a greater token. Only a client whose release
+/// was lost may find itself still holding what it had, by the same token.
 fn token_order(holds: &[Hold]) -> Option<Violation> {
     let mut ended: Vec<&Hold> = holds.iter().collect();
     ended.sort_by_key(|hold| hold.believed_until);
@@ -71,7 +72,11 @@ fn token_order(holds: &[Hold]) -> Option<Violation> {
                 greatest = Some(before);
             }
         }
-        if let Some(before) = greatest.filter(|before| before.token >= hold.token) {
+        let regained = |before: &Hold| before.token == hold.token && before.owner == hold.owner;
+        if let Some(before) = greatest
+            && before.token >= hold.token
+            && !regained(before)
+        {
             let what = format!(
                 "lock {}: token {} of client {} at {:?} does not exceed token {} of client {}",
                 hold.lock, hold.token, hold.owner, hold.granted, before.token, before.owner,

@@ -18,7 +18,7 @@ pub(super) fn judge(history: &History) -> (Vec<Violation>, Option<String>) {
     match check(&registers, &operations, Limits::default()) {
         Verdict::Holds => (violations, None),
         Verdict::Broken(explanation) => {
-            let what = explanation.to_string();
+            let what = format!("{explanation} (times in ns)");
             violations.push(Violation::new(Guarantee::Linearizability, what));
             (violations, None)
         }

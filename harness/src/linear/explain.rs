@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Model, Operation};
+use super::part::Part;
+use super::search::{Progress, Search};
+use super::{Budget, Model, Operation};
 
 /// Why a history is not linearizable: how far an order gets, and what cannot come next.
 ///
@@ -17,8 +19,8 @@ pub struct Explanation {
     pub order: Vec<usize>,
     /// The operation whose answer nothing explains.
     pub stuck: usize,
-    /// Every state that can hold where it would have to be explained; in none of them it can have
-    /// had the outcome it had.
+    /// States that can hold where it would have to be explained; in none of them it can have had the
+    /// outcome it had. All of them, if the model has no [`Outlook`](super::Outlook).
     pub states: Vec<String>,
     /// The operations that were open at that answer and are not in the order.
     pub beside: Vec<usize>,
@@ -28,18 +30,69 @@ pub struct Explanation {
 /// How many operations or states are written out of a longer list.
 const SHOWN: usize = 8;
 
+/// Says why the operations at `indexes`, those of `key`, have no order, as `search` found.
+///
+/// A search that sees early that a place leads nowhere does not see which answer is the first that
+/// nothing explains. Then shorter and shorter histories are searched, within the same budget; if it
+/// runs out, the answer named may be a later one.
+pub(super) fn explain<'a, M: Model>(
+    model: &'a M,
+    operations: &'a [Operation<M::Op>],
+    key: &M::Key,
+    indexes: &[usize],
+    mut search: Search<'a, M>,
+    budget: &mut Budget,
+) -> Explanation {
+    let (mut low, mut high) = search.suspects();
+    // This order has every answered operation whose rank is below `low`.
+    let mut order = search.order(&Progress::Broken);
+    let sources: Vec<usize> = (0..=high).map(|rank| search.source(rank)).collect();
+    while low < high {
+        let middle = low.midpoint(high);
+        let last = Some(sources[middle as usize]);
+        let Some(part) = Part::new(model, operations, indexes, last, budget.open_max()) else {
+            break;
+        };
+        let mut shorter = Search::new(model, operations, part);
+        let progress = shorter.run(u64::MAX, 0, budget);
+        match progress {
+            Progress::Holds => {
+                low = middle + 1;
+                order = shorter.order(&progress);
+            }
+            Progress::Broken => {
+                let (least, greatest) = shorter.suspects();
+                high = greatest;
+                if least > low {
+                    low = least;
+                    order = shorter.order(&progress);
+                }
+                search = shorter;
+            }
+            Progress::Paused | Progress::Exhausted(_) => break,
+        }
+    }
+    let told = |state: &M::State| model.describe_state(state);
+    let mut states: Vec<String> = search.states_at(high).into_iter().map(told).collect();
+    let last =
+        order.iter().try_fold(model.init(), |state, &it| model.step(&state, &operations[it].op));
+    states.extend(last.as_ref().map(told).filter(|last| !states.contains(last)));
+    let mut beside = search.beside(high);
+    beside.retain(|index| !order.contains(index));
+    Explanation::new(model, operations, key, order, sources[high as usize], states, beside)
+}
+
 impl Explanation {
-    pub(super) fn new<'s, M: Model<State: 's>>(
+    fn new<M: Model>(
         model: &M,
         operations: &[Operation<M::Op>],
         key: &M::Key,
         order: Vec<usize>,
         stuck: usize,
-        states: impl Iterator<Item = &'s M::State>,
+        states: Vec<String>,
         beside: Vec<usize>,
     ) -> Self {
         let key = (size_of::<M::Key>() > 0).then(|| format!("{key:?}"));
-        let states: Vec<String> = states.map(|state| model.describe_state(state)).collect();
         let tell = |&index: &usize| {
             let Operation { process, op, call, ret } = &operations[index];
             let ret = ret.map_or_else(|| "no answer".to_owned(), |ret| ret.to_string());

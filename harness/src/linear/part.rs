@@ -35,20 +35,27 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The operations at `indexes`. None if more than `most` numbers would have to be kept to say
-    /// which operations are open when.
+    /// The operations at `indexes`, up to the answer of the operation at `last` if there is one: as if
+    /// later answers had not come and later calls had not been made. None if more than `most` numbers
+    /// would have to be kept to say which operations are open when.
     pub(super) fn new<M: Model>(
         model: &M,
         operations: &[Operation<M::Op>],
         indexes: &[usize],
+        last: Option<usize>,
         most: usize,
     ) -> Option<Self> {
+        let answer_of = |index: usize| {
+            let operation = &operations[index];
+            operation.ret.map(|ret| (ret, operation.call, index))
+        };
+        let last = last.and_then(answer_of).unwrap_or((u64::MAX, u64::MAX, usize::MAX));
         let (mut answered, mut unanswered) = (Vec::new(), Vec::new());
         for &index in indexes {
             let operation = &operations[index];
-            match operation.ret {
-                Some(ret) => answered.push((ret, operation.call, index)),
-                None if model.observes(&operation.op) => {}
+            match answer_of(index).filter(|answer| *answer <= last) {
+                Some(answer) => answered.push(answer),
+                None if model.observes(&operation.op) || operation.call > last.0 => {}
                 None => unanswered.push((operation.call, index)),
             }
         }

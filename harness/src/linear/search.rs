@@ -23,7 +23,6 @@
 
 use std::cmp::Reverse;
 
-use super::explain::Explanation;
 use super::outlook::{Outlook, Saviours};
 use super::part::Part;
 use super::seen::{Place, Seen};
@@ -59,6 +58,8 @@ pub(super) struct Search<'a, M: Model> {
     order: Vec<u32>,
     /// The order that came furthest, and how far.
     furthest: (Reach, Vec<u32>),
+    /// The greatest rank whose outcome made the search turn back.
+    blamed: u32,
     /// Scratch: the place worked on, and the kinds that have a candidate already.
     place: Place,
     taken: Vec<bool>,
@@ -75,8 +76,6 @@ struct Frame {
     moves: usize,
     /// How many operations are ordered here.
     order: usize,
-    /// If an unanswered operation came last, the state before it.
-    without: Option<u32>,
 }
 
 /// An operation to be ordered next, and the state after it.
@@ -102,6 +101,7 @@ impl<'a, M: Model> Search<'a, M> {
             moves: Vec::new(),
             order: Vec::new(),
             furthest: ((0, 0, Reverse(0)), Vec::new()),
+            blamed: 0,
             place: Place { rank: 0, state: 0, bits: vec![0; slot_words + unanswered_words] },
             taken: vec![false; part.example.len()],
             part,
@@ -154,31 +154,41 @@ impl<'a, M: Model> Search<'a, M> {
             // What settled after an unanswered operation may have needed it.
             let without = without.filter(|_| self.order.len() == ordered);
             let (moves, order) = (self.moves.len(), self.order.len());
-            self.frames.push(Frame { place, moves, order, without });
-            if !self.is_hopeless() {
+            self.frames.push(Frame { place, moves, order });
+            let hopeless = self.find_hopeless();
+            self.blamed = self.blamed.max(hopeless.unwrap_or(self.place.rank));
+            if hopeless.is_none() {
                 self.find_moves(without);
             }
         }
         false
     }
 
-    /// Whether the outcome of an open operation is ruled out for good.
-    fn is_hopeless(&mut self) -> bool {
-        let Some(outlook) = self.model.outlook() else { return false };
-        (0..self.part.open(self.place.rank as usize).len()).any(|at| {
-            let number = self.part.open(self.place.rank as usize)[at];
-            !self.is_ordered(number)
+    /// An open operation whose outcome is ruled out for good, if there is one.
+    fn find_hopeless(&mut self) -> Option<u32> {
+        let outlook = self.model.outlook()?;
+        let rank = self.place.rank as usize;
+        for at in 0..self.part.open(rank).len() {
+            let number = self.part.open(rank)[at];
+            if !self.is_ordered(number)
                 && self.states.rules_out(&self.part, self.place.state, number, outlook)
                 && !self.can_be_saved(number, outlook)
-        })
+            {
+                return Some(number);
+            }
+        }
+        None
     }
 
     /// Whether an operation that is not ordered yet may come before the answered operation of that
     /// rank and make its outcome possible again.
     fn can_be_saved(&mut self, rank: u32, outlook: &dyn Outlook<M::State, M::Op>) -> bool {
         let Self { part, operations, states, saviours, place, slot_words, .. } = self;
-        let saviours = saviours.of(rank, part, operations, states, outlook);
-        saviours.iter().any(|&number| !is_ordered(part, place, *slot_words, number))
+        let operation = |number: u32| &operations[part.source[number as usize] as usize];
+        let deadline = operation(place.rank).ret;
+        saviours.of(rank, part, operations, states, outlook).iter().any(|&number| {
+            Some(operation(number).call) > deadline || !is_ordered(part, place, *slot_words, number)
+        })
     }
 
     /// Leaves the last frame, where nothing is left to try.
@@ -252,7 +262,8 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    /// Puts what is worth trying at the present place on the stack of moves; `without` as in a frame.
+    /// Puts what is worth trying at the present place on the stack of moves. `without` is the state
+    /// before the last operation if that is an unanswered one, and nothing settled after it.
     fn find_moves(&mut self, without: Option<u32>) {
         let rank = self.place.rank as usize;
         let from = self.moves.len();
@@ -278,8 +289,7 @@ impl<'a, M: Model> Search<'a, M> {
         let moves = &mut self.moves[from..];
         moves.reverse();
         moves.sort_by_key(|it| {
-            it.number as usize == rank
-                || self.states.step(&self.part, it.state, deadline).is_some()
+            it.number as usize == rank || self.states.step(&self.part, it.state, deadline).is_some()
         });
     }
 
@@ -300,29 +310,44 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    /// Why there is no order, once that is known.
-    pub(super) fn explain(&self, key: &M::Key) -> Explanation {
-        let ((rank, ..), order) = &self.furthest;
+    /// Once it is known that there is no order: the least and the greatest rank whose answer may be
+    /// the first that nothing explains.
+    pub(super) fn suspects(&self) -> (u32, u32) {
+        (self.furthest.0.0, self.blamed)
+    }
+
+    /// The order that came furthest, or the whole one if there is one, by index in the history.
+    pub(super) fn order(&self, progress: &Progress) -> Vec<usize> {
+        let order = match progress {
+            Progress::Holds => &self.order,
+            Progress::Broken | Progress::Paused | Progress::Exhausted(_) => &self.furthest.1,
+        };
+        order.iter().map(|&number| self.part.source[number as usize] as usize).collect()
+    }
+
+    /// The index of the answered operation of that rank in the history.
+    pub(super) fn source(&self, rank: u32) -> usize {
+        self.part.source[rank as usize] as usize
+    }
+
+    /// Every state that the search met with that rank next.
+    pub(super) fn states_at(&self, rank: u32) -> Vec<&M::State> {
         let mut states: Vec<u32> = (0..self.seen.len() as u32)
             .map(|place| self.seen.rank_and_state(place))
-            .filter(|(at, _)| at == rank)
+            .filter(|&(at, _)| at == rank)
             .map(|(_, state)| state)
             .collect();
         states.sort_unstable();
         states.dedup();
-        let source = |number: u32| self.part.source[number as usize] as usize;
-        let open = self.part.open(*rank as usize);
-        let unanswered = (0..self.part.called[*rank as usize]).map(|nth| self.part.answered as u32 + nth);
-        let beside = open.iter().copied().chain(unanswered).skip(1).filter(|it| !order.contains(it));
-        Explanation::new(
-            self.model,
-            self.operations,
-            key,
-            order.iter().map(|&number| source(number)).collect(),
-            source(*rank),
-            states.iter().map(|&state| self.states.get(state)),
-            beside.map(source).collect(),
-        )
+        states.into_iter().map(|state| self.states.get(state)).collect()
+    }
+
+    /// What else was open at the answer of that rank, by index in the history.
+    pub(super) fn beside(&self, rank: u32) -> Vec<usize> {
+        let open = self.part.open(rank as usize).iter().copied().filter(|&number| number != rank);
+        let unanswered =
+            (0..self.part.called[rank as usize]).map(|nth| self.part.answered as u32 + nth);
+        open.chain(unanswered).map(|number| self.part.source[number as usize] as usize).collect()
     }
 }
 

@@ -134,7 +134,8 @@ impl Seen {
         let old = std::mem::replace(&mut self.table, vec![NONE; size]);
         for first in old.into_iter().filter(|&first| first != NONE) {
             let (rank, state) = self.at[first as usize];
-            let mut slot = hash(rank, state, &self.bits(first)[..self.slot_words]) as usize & (size - 1);
+            let mut slot =
+                hash(rank, state, &self.bits(first)[..self.slot_words]) as usize & (size - 1);
             while self.table[slot] != NONE {
                 slot = (slot + 1) & (size - 1);
             }

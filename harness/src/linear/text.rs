@@ -79,9 +79,9 @@ impl Text {
 fn extend(hash: u64, piece: &str) -> u64 {
     const PRIME: u128 = (1 << 61) - 1;
     const BASE: u128 = 0x0FE1_9AC5_24D1_6B37;
-    piece.bytes().fold(hash, |hash, byte| {
-        ((u128::from(hash) * BASE + u128::from(byte) + 1) % PRIME) as u64
-    })
+    piece
+        .bytes()
+        .fold(hash, |hash, byte| ((u128::from(hash) * BASE + u128::from(byte) + 1) % PRIME) as u64)
 }
 
 impl PartialEq for Text {

@@ -37,10 +37,7 @@ pub(super) struct Answer<'a> {
 }
 
 /// Puts each completion to its invocation. In the format kv-map every call must have one.
-pub(super) fn pair(
-    events: Vec<Event<'_>>,
-    format: Format,
-) -> Result<Vec<Call<'_>>, RecordedError> {
+pub(super) fn pair(events: Vec<Event<'_>>, format: Format) -> Result<Vec<Call<'_>>, RecordedError> {
     // Lines tell a reader more than a count, wherever they tell the order as well.
     let lines_are_times = events.windows(2).all(|pair| pair[0].line < pair[1].line);
     let mut calls: Vec<Call<'_>> = Vec::with_capacity(events.len() / 2 + 1);

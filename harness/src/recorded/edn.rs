@@ -69,18 +69,6 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, line, depth: 0 }
     }
 
-    /// If the next thing is the opening bracket of a list or vector, passes it.
-    pub(super) fn open_sequence(&mut self) -> Result<Option<char>, RecordedError> {
-        self.skip_blank()?;
-        let close = match self.peek() {
-            Some('[') => ']',
-            Some('(') => ')',
-            _ => return Ok(None),
-        };
-        self.bump();
-        Ok(Some(close))
-    }
-
     /// The next value before the bracket `close`, which it passes, or before the end if there is no
     /// such bracket; none where that is next.
     pub(super) fn next(&mut self, close: Option<char>) -> Result<Option<Item<'a>>, RecordedError> {
@@ -97,15 +85,13 @@ impl<'a> Reader<'a> {
     }
 
     fn item(&mut self) -> Result<Item<'a>, RecordedError> {
-        self.skip_blank()?;
-        let line = self.line;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(self.malformed(
-                "more brackets in each other than that",
-                format!("at most {DEPTH_MAX}"),
-            ));
+            let expected = format!("at most {DEPTH_MAX} values in each other");
+            return Err(self.malformed("more", expected));
         }
+        self.skip_blank()?;
+        let line = self.line;
         let form = self.form()?;
         self.depth -= 1;
         Ok(Item { line, form })

@@ -99,24 +99,24 @@ fn read_log(text: &str) -> Result<Vec<Event<'_>>, RecordedError> {
     Ok(events)
 }
 
-/// Maps, one after the other or in one vector or list.
+/// Maps, one after the other or in a vector or list.
 fn read_maps(
     text: &str,
     is_fine: impl Fn(&Event<'_>) -> Result<(), RecordedError>,
 ) -> Result<Vec<Event<'_>>, RecordedError> {
     let mut reader = Reader::new(text, 1);
     let mut events = Vec::new();
-    let close = reader.open_sequence()?;
-    while let Some(item) = reader.next(close)? {
-        if let Some(event) = event_of(item)? {
-            is_fine(&event)?;
-            events.push(event);
+    while let Some(item) = reader.next(None)? {
+        let maps = match item.form {
+            Form::Sequence(items) => items,
+            form => vec![Item { line: item.line, form }],
+        };
+        for map in maps {
+            if let Some(event) = event_of(map)? {
+                is_fine(&event)?;
+                events.push(event);
+            }
         }
-    }
-    if close.is_some()
-        && let Some(item) = reader.next(None)?
-    {
-        return Err(malformed(item.line, &item.form.to_string(), "the end of the file"));
     }
     Ok(events)
 }

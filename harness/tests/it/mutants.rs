@@ -18,7 +18,7 @@ const SEEDS: u64 = 200;
 /// Runs `mutant` through `scenario` until a claim breaks: the guarantee, and the seed.
 fn caught(mutant: &Implementation, scenario: &str) -> Option<(Guarantee, u64)> {
     let scenario = Scenario::named(scenario).expect("it exists");
-    (1..=SEEDS).into_par_iter().by_exponential_blocks().find_map_first(|seed| {
+    Vec::from_iter(1..=SEEDS).into_par_iter().by_exponential_blocks().find_map_first(|seed| {
         let span = Duration::from_secs(4);
         let options = Options { world: World::Sim, seed, nodes: None, span, trace: false };
         let report = run(mutant, &scenario, &options).expect("it can be run");

@@ -47,7 +47,8 @@ fn every_scenario_but_the_steady_one_injects_faults() {
 #[test]
 fn a_run_without_service_is_vacuous() {
     let raft = implementations::named("raft").expect("it is registered");
-    let never = Scenario { faults_min: 1_000_000, ..scenario::ALL[0] };
+    let mut never = scenario::ALL[0];
+    never.faults_min = 1_000_000;
     let span = Duration::from_secs(1);
     let options = Options { world: World::Sim, seed: 1, nodes: None, span, trace: false };
     let report = run(&raft, &never, &options).expect("it can be run");

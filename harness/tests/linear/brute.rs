@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use harness::linear::{
-    Kv, KvAction, KvOp, Limits, Lock, LockOp, Model, Operation, Register, RegisterOp, Verdict, check,
+    Kv, KvAction, KvOp, Limits, Lock, LockOp, Model, Operation, Register, RegisterOp, Text,
+    Verdict, check,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,9 +18,10 @@ fn agree<M: Model>(model: &M, history: &[Operation<M::Op>]) -> Result<(), TestCa
         Verdict::Holds => prop_assert!(expected, "no order exists, but it holds"),
         Verdict::Broken(why) => {
             prop_assert!(!expected, "there is an order, but: {why}");
-            let replayed = why.order.iter().try_fold(model.init(), |state, &index| {
-                model.step(&state, &history[index].op)
-            });
+            let replayed = why
+                .order
+                .iter()
+                .try_fold(model.init(), |state, &index| model.step(&state, &history[index].op));
             prop_assert!(replayed.is_some(), "the order does not explain its outcomes: {why}");
             for (place, &index) in why.order.iter().enumerate() {
                 let is_late = |&other: &usize| {
@@ -38,7 +40,8 @@ fn agree<M: Model>(model: &M, history: &[Operation<M::Op>]) -> Result<(), TestCa
 
 /// The history up to a moment: what was answered later was not answered yet.
 fn until<Op: Clone>(history: &[Operation<Op>], end: u64) -> Vec<Operation<Op>> {
-    let cut = |it: &Operation<Op>| Operation { ret: it.ret.filter(|&ret| ret <= end), ..it.clone() };
+    let cut =
+        |it: &Operation<Op>| Operation { ret: it.ret.filter(|&ret| ret <= end), ..it.clone() };
     history.iter().filter(|it| it.call <= end).map(cut).collect()
 }
 
@@ -145,5 +148,29 @@ proptest! {
     #[test]
     fn the_stuck_get_is_where_the_history_breaks(history in without_ties(kv_op(), 6)) {
         is_stuck_there(&Kv, &history)?;
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_text_is_what_its_pieces_make(
+        pieces in vec("[abé]{0,3}", 0..80),
+        others in vec("[abé]{0,3}", 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let build = |pieces: &[String]| {
+            let append = |text: Text, piece: &String| text.append(&piece.as_str().into());
+            pieces.iter().fold(Text::default(), append)
+        };
+        let (text, other) = (build(&pieces), build(&others));
+        let (whole, other_whole) = (pieces.concat(), others.concat());
+        prop_assert_eq!(text.to_string(), &*whole);
+        prop_assert_eq!(text.len(), whole.len());
+        prop_assert_eq!(&text, &Text::new(&*whole));
+        prop_assert_eq!(text == other, whole == other_whole);
+        prop_assert_eq!(text.starts_with(&other), whole.starts_with(&other_whole));
+        let start = build(&pieces[..cut.index(pieces.len() + 1)]);
+        prop_assert!(text.starts_with(&start));
+        prop_assert!(!text.starts_with(&text.append(&"a".into())));
     }
 }

@@ -71,7 +71,8 @@ fn a_stale_read_is_broken() {
     assert_eq!(why.beside, []);
     assert_eq!(why.key, None);
     let told = why.to_string();
-    for part in ["p2 read → 1 [4–5]", "p1 write 1 [0–1] · p1 write 2 [2–3]", "state then: 2"] {
+    for part in ["p2 read → 1 [4–5]", "p1 write 1 [0–1] · p1 write 2 [2–3]", "state then: 2"]
+    {
         assert!(told.contains(part), "{told}");
     }
 }
@@ -264,14 +265,17 @@ fn a_lock_has_one_owner_at_a_time() {
     let not_its_own = [operation(1, acquired(1), 0, 1), operation(2, released(2), 2, 3)];
     broken(&Lock, &not_its_own, 1);
     broken(&Lock, &[operation(1, LockOp::Busy { owner: 1 }, 0, 1)], 0);
-    let denied = [operation(1, acquired(1), 0, 1), operation(1, LockOp::NotHolder { owner: 1 }, 2, 3)];
+    let denied =
+        [operation(1, acquired(1), 0, 1), operation(1, LockOp::NotHolder { owner: 1 }, 2, 3)];
     broken(&Lock, &denied, 1);
 }
 
 /// Many appends at once, and a read that no order of them explains.
 fn hard(key: &str, count: u64) -> Vec<Operation<KvOp>> {
     let mut history: Vec<_> = (0..count)
-        .map(|process| operation(process, append(key, &format!("<{process}>")), process, 1_000 + process))
+        .map(|process| {
+            operation(process, append(key, &format!("<{process}>")), process, 1_000 + process)
+        })
         .collect();
     history.push(operation(99, get(key, "nobody wrote this"), 5_000, 5_001));
     history

@@ -30,7 +30,8 @@ fn check_both<M: Model>(
     rng.shuffle(&mut shuffled);
     assert_eq!(check(model, &shuffled, LIMITS), Verdict::Holds, "seed {seed}, shuffled");
     let from = rng.index(shuffled.len());
-    let spoiled = (from..shuffled.len()).chain(0..from).find_map(|at| Some((at, spoil(&shuffled[at])?)));
+    let spoiled =
+        (from..shuffled.len()).chain(0..from).find_map(|at| Some((at, spoil(&shuffled[at])?)));
     let (at, wrong) = spoiled.expect("there is something to spoil");
     shuffled[at] = wrong;
     let verdict = check(model, &shuffled, LIMITS);
@@ -136,16 +137,41 @@ fn one_register_a_hundred_thousand_operations() {
 fn more_than_sixty_four_operations_open_at_once() {
     // Each writes its own number while all the others are open; reads then see them in turn.
     let mut history: Vec<Operation<RegisterOp<u64>>> = (0..100)
-        .map(|it| Operation { process: it, op: RegisterOp::Write(it), call: it, ret: Some(1_000 + it) })
+        .map(|it| Operation {
+            process: it,
+            op: RegisterOp::Write(it),
+            call: it,
+            ret: Some(1_000 + it),
+        })
         .collect();
     for it in 0..100 {
         let op = RegisterOp::Read(Some(99 - it));
         history.push(Operation { process: 200, op, call: 200 + 2 * it, ret: Some(201 + 2 * it) });
     }
     assert_eq!(check(&Register::default(), &history, LIMITS), Verdict::Holds);
-    let op = RegisterOp::Read(Some(50));
-    history.push(Operation { process: 200, op, call: 2_000, ret: Some(2_001) });
-    assert!(matches!(check(&Register::default(), &history, LIMITS), Verdict::Broken(_)));
+    // One of two values is written by fifty each, and seen sixty times by turns.
+    let by_turns = |seen: u64| {
+        let write = |it| Operation {
+            process: it,
+            op: RegisterOp::Write(it % 2),
+            call: it,
+            ret: Some(1_000 + it),
+        };
+        let mut history: Vec<_> = (0..100).map(write).collect();
+        for it in 0..seen {
+            let op = RegisterOp::Read(Some(it % 2));
+            history.push(Operation {
+                process: 200,
+                op,
+                call: 200 + 2 * it,
+                ret: Some(201 + 2 * it),
+            });
+        }
+        check(&Register::default(), &history, LIMITS)
+    };
+    assert_eq!(by_turns(100), Verdict::Holds);
+    let Verdict::Broken(why) = by_turns(101) else { panic!() };
+    assert_eq!((why.stuck, why.states), (200, vec!["1".to_owned()]));
 }
 
 #[test]
@@ -161,4 +187,28 @@ fn a_hundred_unanswered_writes() {
     let op = RegisterOp::Read(Some(0));
     history.push(Operation { process: 200, op, call: 2_000, ret: Some(2_001) });
     assert!(matches!(check(&Register::default(), &history, LIMITS), Verdict::Broken(_)));
+}
+pub(crate) fn prof() {
+    for seed in 0..10 {
+        for ppm in [0, 1000] {
+            let mut rng = Rng::from_seed(seed);
+            let times = schedule(&mut rng, 50, 10, 3_000, ppm);
+            let mut history = maps(&mut rng, &times);
+            let t = std::time::Instant::now();
+            let v = matches!(check(&Kv, &history, LIMITS), Verdict::Holds);
+            let a = t.elapsed();
+            let at = (0..)
+                .find(|&i| {
+                    i > 1500
+                        && history[i].ret.is_some()
+                        && matches!(history[i].op.action, KvAction::Get(_))
+                })
+                .unwrap();
+            let KvAction::Get(seen) = &history[at].op.action else { panic!() };
+            history[at].op.action = KvAction::Get(format!("{seen}?").as_str().into());
+            let t = std::time::Instant::now();
+            let w = matches!(check(&Kv, &history, LIMITS), Verdict::Broken(_));
+            println!("{seed} {ppm} {v} {a:?} {w} {:?}", t.elapsed());
+        }
+    }
 }

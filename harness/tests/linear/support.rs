@@ -15,17 +15,14 @@ pub(crate) fn unanswered<Op>(process: u64, op: Op, call: u64) -> Operation<Op> {
 
 /// Whether `operations`, all of one key, can be put in order: tries every order there is.
 pub(crate) fn naive<M: Model>(model: &M, operations: &[&Operation<M::Op>]) -> bool {
-    fn extend<M: Model>(
-        model: &M,
-        left: &mut Vec<&Operation<M::Op>>,
-        state: &M::State,
-    ) -> bool {
+    fn extend<M: Model>(model: &M, left: &mut Vec<&Operation<M::Op>>, state: &M::State) -> bool {
         if left.iter().all(|operation| operation.ret.is_none()) {
             return true;
         }
         (0..left.len()).any(|at| {
             let next = left[at];
-            let too_early = |other: &&Operation<M::Op>| other.ret.is_some_and(|ret| ret < next.call);
+            let too_early =
+                |other: &&Operation<M::Op>| other.ret.is_some_and(|ret| ret < next.call);
             if left.iter().any(too_early) {
                 return false;
             }
@@ -65,12 +62,14 @@ pub(crate) fn schedule(
         let (call, process) = free[at];
         let effect = call + 1 + rng.below(1_000);
         let ret = effect + 1 + rng.below(1_000);
-        let times = Times { process, key: rng.below(keys), call, effect: Some(effect), ret: Some(ret) };
+        let times =
+            Times { process, key: rng.below(keys), call, effect: Some(effect), ret: Some(ret) };
         free[at] = (ret + 1 + rng.below(200), process);
         all.push(if rng.chance(unanswered_ppm) {
             free[at].1 = next_process;
             next_process += 1;
-            let effect = times.effect.filter(|_| rng.chance(500_000)).map(|at| at + rng.below(50_000));
+            let effect =
+                times.effect.filter(|_| rng.chance(500_000)).map(|at| at + rng.below(50_000));
             Times { effect, ret: None, ..times }
         } else {
             times

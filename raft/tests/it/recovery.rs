@@ -77,11 +77,11 @@ fn a_configuration_that_makes_no_sense_is_refused() {
     use std::time::Duration;
     let millis = Duration::from_millis;
     check_config(config(), None);
-    check_config(config().heartbeat(Duration::ZERO), Some("heartbeat"));
-    check_config(config().heartbeat(millis(150)), Some("election_timeout"));
-    check_config(config().election_timeout(millis(200)..=millis(200)), Some("election_timeout"));
-    check_config(config().election_timeout(millis(300)..=millis(200)), Some("election_timeout"));
-    check_config(config().entries_max(0), Some("entries_max"));
-    check_config(config().inflight_max(0), Some("inflight_max"));
-    check_config(config().pending_max(0), Some("pending_max"));
+    check_config(config().with_heartbeat(Duration::ZERO), Some("heartbeat"));
+    check_config(config().with_heartbeat(millis(150)), Some("election_timeout"));
+    check_config(config().with_election_timeout(millis(200)..=millis(200)), Some("election_timeout"));
+    check_config(config().with_election_timeout(millis(300)..=millis(200)), Some("election_timeout"));
+    check_config(config().with_entries_max(0), Some("entries_max"));
+    check_config(config().with_inflight_max(0), Some("inflight_max"));
+    check_config(config().with_pending_max(0), Some("pending_max"));
 }

@@ -241,7 +241,7 @@ fn section_5_3_lost_appends_are_found_by_the_next_heartbeat() {
 
 #[test]
 fn section_5_3_a_window_is_never_exceeded_and_opens_again() {
-    let mut table = table(3, config().inflight_max(4).entries_max(2));
+    let mut table = table(3, config().with_inflight_max(4).with_entries_max(2));
     table.elect(1, &[2, 3]);
     for value in 1..=50 {
         table.write(n(1), value);
@@ -258,7 +258,7 @@ fn section_5_3_a_window_is_never_exceeded_and_opens_again() {
 
 #[test]
 fn overloaded_leaders_refuse_and_recover() {
-    let mut table = table(3, config().pending_max(3));
+    let mut table = table(3, config().with_pending_max(3));
     table.elect(1, &[2, 3]);
     let requests: Vec<_> = (1..=4).map(|value| table.write(n(1), value)).collect();
     assert!(matches!(table.answer(requests[3]), Some(Err(Error::Overloaded))));

@@ -37,7 +37,7 @@ pub(crate) fn storm(seed: u64, config: Config<Journal>) -> Result<Weather, Strin
         options.sync = MILLI..=20 * MILLI;
     }
     let config = if rng.chance(300_000) {
-        config.entries_max(8 + rng.index(8)).inflight_max(1 + rng.index(3))
+        config.with_entries_max(8 + rng.index(8)).with_inflight_max(1 + rng.index(3))
     } else {
         config
     };

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 fn start(nodes: usize) -> Threads<Raft<Journal>> {
     // Long, so that a busy machine does not depose a leader in the middle of a write.
     let timeout = Duration::from_millis(500)..=Duration::from_secs(1);
-    let config = config().election_timeout(timeout);
+    let config = config().with_election_timeout(timeout);
     Threads::start(config, Members::first(nodes).unwrap(), Options::default()).unwrap()
 }
 
