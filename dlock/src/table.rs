@@ -19,8 +19,8 @@ use crate::clock::OwnClock;
 use crate::config::Limits;
 use crate::mutants::{Mutant, Planted};
 use crate::{
-    Action, Arrival, AttemptId, Command, Error, FencingToken, Grant, LockInfo, LogTime, Owner, Reply,
-    Resource, Response,
+    Action, Arrival, AttemptId, Command, Error, FencingToken, Grant, LockInfo, LogTime, Owner,
+    Reply, Resource, Response,
 };
 
 use ended::Ended;

@@ -63,6 +63,9 @@ pub(crate) trait Client {
     /// Whether it has been served since faults stopped.
     fn recovered(&self) -> bool;
 
+    /// Begin nothing new until told to finish.
+    fn rest(&mut self) {}
+
     /// Do what is left to do, once, and then nothing more.
     fn finish(&mut self, now: Timestamp);
 

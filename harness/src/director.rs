@@ -66,7 +66,11 @@ impl Director {
     ///
     /// # Errors
     /// [`Unsupported`] when the implementation cannot take the fault.
-    pub(crate) fn make(&mut self, subject: &mut dyn Subject, wanted: &Move) -> Result<(), Unsupported> {
+    pub(crate) fn make(
+        &mut self,
+        subject: &mut dyn Subject,
+        wanted: &Move,
+    ) -> Result<(), Unsupported> {
         for fault in self.faults_of(subject, wanted) {
             subject.inject(&fault)?;
             self.note(subject.now(), &fault);
@@ -234,8 +238,7 @@ impl Director {
         }
         up.iter().find_map(|&a| {
             let near: Vec<_> = up.iter().copied().filter(|&b| hears(a, b)).collect();
-            let closed =
-                near.iter().all(|&b| up.iter().all(|&c| near.contains(&c) == hears(b, c)));
+            let closed = near.iter().all(|&b| up.iter().all(|&c| near.contains(&c) == hears(b, c)));
             (closed && near.len() >= self.needs).then_some(near)
         })
     }

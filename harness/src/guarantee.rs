@@ -25,7 +25,8 @@ pub enum Guarantee {
     Linearizability,
     /// What was acknowledged is still there after every fault of the scenario.
     Durability,
-    /// Once faults stop and every key was read, all replicas of a key hold the same version.
+    /// Once faults have stopped and what was on its way has arrived, and every key was read after
+    /// that, all replicas of a key hold the same version.
     Convergence,
     /// One version (tag) names one value, and no replica goes back to a lesser one.
     VersionSafety,

@@ -71,6 +71,8 @@ pub struct Hold {
     pub token: u64,
     /// Where the request came in the order in which the cluster received requests.
     pub arrival: u64,
+    /// When the client asked for it.
+    pub asked: Timestamp,
     /// When the grant reached the client.
     pub granted: Timestamp,
     /// Until when the client's lease was valid by its own reckoning, drift allowed for.

@@ -21,22 +21,22 @@
 //! suite, and the report prints the command that replays it. What is not claimed is attacked all the
 //! same, and the counterexample is shown.
 
-pub mod guarantee;
-pub mod vocabulary;
-pub mod subject;
-pub mod implementation;
-pub mod implementations;
-pub mod scenario;
-pub mod run;
-pub mod suite;
-pub mod report;
-pub mod measure;
-pub mod history;
-pub mod judge;
-pub mod linear;
-pub mod recorded;
 mod client;
 mod director;
+pub mod guarantee;
+pub mod history;
+pub mod implementation;
+pub mod implementations;
+pub mod judge;
+pub mod linear;
+pub mod measure;
+pub mod recorded;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod subject;
+pub mod suite;
+pub mod vocabulary;
 
 /// The examples of the README, compiled and run.
 #[cfg(doctest)]

@@ -267,6 +267,9 @@ impl<'a> Run<'a> {
         {
             self.violations.push(Violation::new(Guarantee::LeaderAgreement, what));
         }
+        if self.implementation.judges(Guarantee::Convergence) {
+            self.settle(patience);
+        }
         let now = self.subject.now();
         for client in &mut self.clients {
             client.finish(now);
@@ -289,6 +292,18 @@ impl<'a> Run<'a> {
             && self.implementation.workload == Workload::Registers
         {
             self.compare_logs();
+        }
+    }
+
+    /// Keeps clients from beginning anything new until nothing is on its way between replicas.
+    fn settle(&mut self, patience: Duration) {
+        for client in &mut self.clients {
+            client.rest();
+        }
+        if !self.wait_for(patience, |run| run.subject.settled().unwrap_or(true)) {
+            let what =
+                format!("replicas still had something to send {patience:?} after the repair");
+            self.violations.push(Violation::new(Guarantee::Convergence, what));
         }
     }
 
@@ -316,9 +331,8 @@ impl<'a> Run<'a> {
         let leads = leader
             .and_then(|leader| members.iter().position(|&node| node == leader))
             .is_some_and(|place| NodeState::leads(states[place]));
-        let agreed = leads
-            && views.len() == members.len()
-            && views.iter().all(|view| view.leader == leader);
+        let agreed =
+            leads && views.len() == members.len() && views.iter().all(|view| view.leader == leader);
         (!agreed).then(|| {
             let views: Vec<String> = members
                 .iter()

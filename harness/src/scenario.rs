@@ -183,11 +183,16 @@ pub const ALL: &[Scenario] = &[
         let loss_ppm = plan.rng.within(100_000..=330_000) as u32;
         plan.links(LinkFault { loss_ppm, ..LinkFault::default() });
     }),
-    nodes("duplicating-network", "one message in three arrives twice, the second late", 1, |plan| {
-        let delay_max = Duration::from_millis(plan.rng.within(1..=300));
-        let duplicate_ppm = 330_000;
-        plan.links(LinkFault { duplicate_ppm, delay_max, ..LinkFault::default() });
-    }),
+    nodes(
+        "duplicating-network",
+        "one message in three arrives twice, the second late",
+        1,
+        |plan| {
+            let delay_max = Duration::from_millis(plan.rng.within(1..=300));
+            let duplicate_ppm = 330_000;
+            plan.links(LinkFault { duplicate_ppm, delay_max, ..LinkFault::default() });
+        },
+    ),
     nodes("reordering-network", "one message in three is overtaken by later ones", 1, |plan| {
         let delay_max = Duration::from_millis(plan.rng.within(1..=100));
         plan.links(LinkFault { delay_ppm: 330_000, delay_max, ..LinkFault::default() });
@@ -198,10 +203,15 @@ pub const ALL: &[Scenario] = &[
             plan.at(percent, Move::SkewClocks { drift_ppm_max, jump_nanos_max });
         }
     }),
-    nodes("power-loss", "all die at once with what they had not synced, and come back", 1, |plan| {
-        plan.at(40, Move::Inject(Fault::PowerLoss));
-        plan.at(55, Move::RestartAll);
-    }),
+    nodes(
+        "power-loss",
+        "all die at once with what they had not synced, and come back",
+        1,
+        |plan| {
+            plan.at(40, Move::Inject(Fault::PowerLoss));
+            plan.at(55, Move::RestartAll);
+        },
+    ),
     nodes("node-recovery", "a node is away for long, and catches up", 1, |plan| {
         plan.at(10, Move::CrashAny(1));
         plan.at(85, Move::RestartAll);

@@ -17,6 +17,9 @@ pub trait Subject: Cluster<Request = Op, Response = Answer> {
     /// guarantee. Empty in worlds that cannot look inside.
     fn violations(&self) -> &[Violation];
 
+    /// Whether nothing is on its way between replicas; none in worlds that cannot look inside.
+    fn settled(&self) -> Option<bool>;
+
     /// Whether all replicas agree by now; none in worlds that cannot look inside.
     fn converged(&self) -> Option<Result<(), String>>;
 
@@ -55,6 +58,11 @@ pub trait Pattern: Send + Sync + 'static {
         stepped: Seen<'_, Self::Node>,
         all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation>;
+
+    /// Whether nothing is on its way between replicas: no request under way, no hint kept.
+    fn settled(_nodes: &mut dyn Iterator<Item = Seen<'_, Self::Node>>) -> bool {
+        true
+    }
 
     /// Whether all replicas agree; asked at the end of a run, with all nodes up.
     fn converged(_nodes: &mut dyn Iterator<Item = Seen<'_, Self::Node>>) -> Result<(), String> {
@@ -162,6 +170,11 @@ impl<P: Pattern> Subject for InSim<P> {
         &self.watch.violations
     }
 
+    fn settled(&self) -> Option<bool> {
+        let mut all = self.watch.members.iter().filter_map(|&id| seen(&self.sim, id));
+        Some(P::settled(&mut all))
+    }
+
     fn converged(&self) -> Option<Result<(), String>> {
         let mut all = self.watch.members.iter().filter_map(|&id| seen(&self.sim, id));
         Some(P::converged(&mut all))
@@ -237,6 +250,10 @@ impl<P: Pattern> Cluster for InThreads<P> {
 impl<P: Pattern> Subject for InThreads<P> {
     fn violations(&self) -> &[Violation] {
         &[]
+    }
+
+    fn settled(&self) -> Option<bool> {
+        None
     }
 
     fn converged(&self) -> Option<Result<(), String>> {

@@ -10,7 +10,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let lints = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     step("lints", &mut cargo(&lints))?;
     let planted = "harness/mutants";
-    let lints = ["clippy", "--workspace", "--all-targets", "--features", planted, "--", "-Dwarnings"];
+    let lints =
+        ["clippy", "--workspace", "--all-targets", "--features", planted, "--", "-Dwarnings"];
     step("lints with planted bugs", &mut cargo(&lints))?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps"]);
     step("docs", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;

@@ -69,7 +69,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn select(args: &Args) -> anyhow::Result<Selection> {
-    let chosen = |chosen: &[String], name: &str| chosen.is_empty() || chosen.iter().any(|it| it == name);
+    let chosen =
+        |chosen: &[String], name: &str| chosen.is_empty() || chosen.iter().any(|it| it == name);
     let implementations: Vec<Implementation> = harness::implementations::all()
         .into_iter()
         .filter(|implementation| chosen(&args.implementation, implementation.name))
@@ -111,11 +112,8 @@ fn judge(args: &Args, selection: &Selection) -> anyhow::Result<ExitCode> {
     print!("{}", report::tables(selection, &cells));
     let events: u64 = cells.iter().map(|cell| cell.totals.events).sum();
     let runs: u64 = cells.iter().map(|cell| cell.totals.runs).sum();
-    let simulated: Duration = cells
-        .iter()
-        .filter(|cell| cell.world == World::Sim)
-        .map(|cell| cell.totals.elapsed)
-        .sum();
+    let simulated: Duration =
+        cells.iter().filter(|cell| cell.world == World::Sim).map(|cell| cell.totals.elapsed).sum();
     println!(
         "{runs} runs, {:.1} M simulated events, {:.1} h of simulated time, in {:.0} s",
         events as f64 / 1e6,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dlock::{
-    Action, Arrival, AttemptId, Change, Command, Config, Error, FencingToken, Grant, LogTime, Outcome,
-    Owner, Reply, Resource, WaitEnd,
+    Action, Arrival, AttemptId, Change, Command, Config, Error, FencingToken, Grant, LogTime,
+    Outcome, Owner, Reply, Resource, WaitEnd,
 };
 use proptest::prelude::*;
 

@@ -115,6 +115,7 @@ impl Locker {
             owner: self.owner,
             token,
             arrival,
+            asked: call.invoked,
             granted: now,
             lease_until: lease(call.invoked, valid_for),
             believed_until: now,
@@ -153,7 +154,14 @@ impl Locker {
         let (ttl, release_at) = (held.ttl, held.release_at);
         let accepted = context.resources.admit(lock, token);
         let lease_valid = now < lease_until;
-        context.history.accesses.push(Access { at: now, lock, owner, token, accepted, lease_valid });
+        context.history.accesses.push(Access {
+            at: now,
+            lock,
+            owner,
+            token,
+            accepted,
+            lease_valid,
+        });
         if !accepted || now >= release_at {
             self.stop_believing(context, now);
             self.caller.call(context, &mut self.rng, Op::Release { lock, owner, token });

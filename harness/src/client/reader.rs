@@ -18,6 +18,7 @@ pub(crate) struct Reader {
     rng: Rng,
     next: Timestamp,
     served_since_heal: Option<bool>,
+    resting: bool,
     /// The keys still to be read before it is done, once it is finishing.
     last_reads: Option<Vec<u32>>,
 }
@@ -30,6 +31,7 @@ impl Reader {
             rng,
             next: Timestamp::ZERO,
             served_since_heal: None,
+            resting: false,
             last_reads: None,
         }
     }
@@ -63,7 +65,8 @@ impl Reader {
 
 impl Client for Reader {
     fn wake(&self) -> Option<Timestamp> {
-        self.caller.wake().or_else(|| (!self.finished()).then_some(self.next))
+        let idle = self.resting || self.finished();
+        self.caller.wake().or_else(|| (!idle).then_some(self.next))
     }
 
     fn act(&mut self, context: &mut Context<'_>) {
@@ -92,7 +95,12 @@ impl Client for Reader {
         self.served_since_heal == Some(true)
     }
 
+    fn rest(&mut self) {
+        self.resting = true;
+    }
+
     fn finish(&mut self, now: Timestamp) {
+        self.resting = false;
         self.last_reads.get_or_insert_with(|| (0..KEYS).collect());
         self.next = now;
     }

@@ -41,11 +41,7 @@ pub fn textbook() -> Implementation {
         name: "bully-textbook",
         summary: "the highest id that hears nobody higher leads; no majority, no lease",
         claims: &[Guarantee::LeaderAgreement],
-        disclaims: &[
-            Guarantee::ElectionSafety,
-            Guarantee::NoSplitBrain,
-            Guarantee::Availability,
-        ],
+        disclaims: &[Guarantee::ElectionSafety, Guarantee::NoSplitBrain, Guarantee::Availability],
         start: start_with::<Elections>(Config::default().with_mode(Mode::Textbook)),
         ..guarded()
     }
@@ -83,8 +79,6 @@ impl Pattern for Elections {
         _stepped: Seen<'_, Self::Node>,
         all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        monitor
-            .observe(all)
-            .map_err(|broken| super::violation(broken.guarantee, broken.what))
+        monitor.observe(all).map_err(|broken| super::violation(broken.guarantee, broken.what))
     }
 }

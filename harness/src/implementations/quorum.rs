@@ -6,6 +6,8 @@ use std::time::Duration;
 use ::quorum::invariants::{self, Monitor};
 use ::quorum::{Config, Error, Key, Replica, Reply, Request, Response, Value, Versioning};
 
+use cluster::Node as _;
+
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, Workload, start_with};
 use crate::subject::{Pattern, Seen};
@@ -118,6 +120,12 @@ impl Pattern for Store {
             let what = format!("{}: {}", broken.guarantee, broken.what);
             Violation::new(Guarantee::VersionSafety, what)
         })
+    }
+
+    fn settled(nodes: &mut dyn Iterator<Item = Seen<'_, Self::Node>>) -> bool {
+        let moving = ["hints", "operations", "suspected"];
+        let mut gauges = nodes.flat_map(|(_, replica, _)| replica.gauges());
+        gauges.all(|(name, count)| count == 0 || !moving.contains(&name))
     }
 
     fn converged(nodes: &mut dyn Iterator<Item = Seen<'_, Self::Node>>) -> Result<(), String> {

@@ -59,15 +59,19 @@ fn overlap(
     None
 }
 
-/// A grant that came after another one had ended carries a greater token. Only a client whose release
-/// was lost may find itself still holding what it had, by the same token.
+/// A lock that was asked for after another grant had reached its client comes with a greater token.
+/// Only a client whose release was lost may find itself still holding what it had, by the same
+/// token. `holds` ascend by grant.
+///
+/// A grant that is old when it reaches its client (the node that sent it was paused) breaks nothing:
+/// its lease is over by then, and the resource refuses its token.
 fn token_order(holds: &[Hold]) -> Option<Violation> {
-    let mut ended: Vec<&Hold> = holds.iter().collect();
-    ended.sort_by_key(|hold| hold.believed_until);
-    let mut ended = ended.into_iter().peekable();
+    let mut by_asking: Vec<&Hold> = holds.iter().collect();
+    by_asking.sort_by_key(|hold| hold.asked);
+    let mut granted = holds.iter().peekable();
     let mut greatest: Option<&Hold> = None;
-    for hold in holds {
-        while let Some(before) = ended.next_if(|it| it.believed_until < hold.granted) {
+    for hold in by_asking {
+        while let Some(before) = granted.next_if(|it| it.granted < hold.asked) {
             if greatest.is_none_or(|greatest| greatest.token < before.token) {
                 greatest = Some(before);
             }
@@ -78,8 +82,9 @@ fn token_order(holds: &[Hold]) -> Option<Violation> {
             && !regained(before)
         {
             let what = format!(
-                "lock {}: token {} of client {} at {:?} does not exceed token {} of client {}",
-                hold.lock, hold.token, hold.owner, hold.granted, before.token, before.owner,
+                "lock {}: token {} of client {}, asked for at {:?}, does not exceed token {} of \
+                 client {}",
+                hold.lock, hold.token, hold.owner, hold.asked, before.token, before.owner,
             );
             return Some(Violation::new(Guarantee::FencedMutualExclusion, what));
         }

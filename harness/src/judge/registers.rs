@@ -33,9 +33,7 @@ fn operation(call: &Call) -> Option<Operation<At<u32, RegisterOp<u64>>>> {
             (*key, RegisterOp::Read(*value), true)
         }
         (Op::Write { key, value }, End::Done(_)) => (*key, RegisterOp::Write(*value), true),
-        (Op::Write { key, value }, End::Unknown) => {
-            (*key, RegisterOp::Write(*value), false)
-        }
+        (Op::Write { key, value }, End::Unknown) => (*key, RegisterOp::Write(*value), false),
         // A refused write had no effect; a read that was not answered saw nothing.
         _ => return None,
     };

@@ -12,6 +12,8 @@ use super::{Model, Operation};
 pub(super) struct Part {
     /// How many operations were answered.
     pub(super) answered: usize,
+    /// How many were not, of those kept.
+    pub(super) unanswered: usize,
     /// The index of each operation in the history.
     pub(super) source: Vec<u32>,
     /// Equal operations have equal kinds, counted from zero.
@@ -30,8 +32,6 @@ pub(super) struct Part {
     open_from: Vec<usize>,
     /// For each rank, how many unanswered operations were called before that answer came.
     pub(super) called: Vec<u32>,
-    /// For each unanswered operation, the one of its kind that was called last before it.
-    pub(super) twin: Vec<Option<u32>>,
 }
 
 impl Part {
@@ -64,6 +64,7 @@ impl Part {
         let source = || answered.iter().map(|it| it.2).chain(unanswered.iter().map(|it| it.1));
         let mut part = Self {
             answered: answered.len(),
+            unanswered: unanswered.len(),
             source: source().map(number).collect(),
             kind: Vec::with_capacity(indexes.len()),
             example: Vec::new(),
@@ -73,14 +74,12 @@ impl Part {
             open: Vec::new(),
             open_from: vec![0],
             called: Vec::with_capacity(answered.len()),
-            twin: Vec::with_capacity(unanswered.len()),
         };
         part.sort_into_kinds(model, operations);
         for (ret, ..) in &answered {
             let called = unanswered.partition_point(|(call, _)| call <= ret);
             part.called.push(number(called));
         }
-        part.find_twins();
         part.find_open(&answered, most)?;
         Some(part)
     }
@@ -95,13 +94,6 @@ impl Part {
                 number(self.example.len() - 1)
             });
             self.kind.push(kind);
-        }
-    }
-
-    fn find_twins(&mut self) {
-        let mut last: Vec<Option<u32>> = vec![None; self.example.len()];
-        for (nth, &kind) in self.kind[self.answered..].iter().enumerate() {
-            self.twin.push(last[kind as usize].replace(number(nth)));
         }
     }
 

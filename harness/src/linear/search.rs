@@ -89,7 +89,7 @@ impl<'a, M: Model> Search<'a, M> {
     /// At the start.
     pub(super) fn new(model: &'a M, operations: &'a [Operation<M::Op>], part: Part) -> Self {
         let slot_words = part.slots.div_ceil(64);
-        let unanswered_words = part.twin.len().div_ceil(64);
+        let unanswered_words = part.unanswered.div_ceil(64);
         Self {
             model,
             operations,
@@ -273,12 +273,11 @@ impl<'a, M: Model> Search<'a, M> {
                 self.consider(number, without);
             }
         }
-        let first = self.part.answered as u32;
+        // In the order of their calls, so that of equal ones the first is taken.
         for nth in 0..self.part.called[rank] {
-            let twin = self.part.twin[nth as usize];
-            let twin_is_ordered = twin.is_none_or(|twin| self.is_ordered(first + twin));
-            if twin_is_ordered && !self.is_ordered(first + nth) {
-                self.consider(first + nth, without);
+            let number = self.part.answered as u32 + nth;
+            if !self.is_ordered(number) {
+                self.consider(number, without);
             }
         }
         for chosen in &self.moves[from..] {

@@ -1,8 +1,6 @@
 //! Histories made by hand: each judge must see the breach, and must not see one where there is
 //! none.
 
-
-
 use cluster::{Epoch, NodeId, Timestamp};
 use harness::guarantee::Guarantee;
 use harness::history::{Access, Call, End, History, Hold, Window};
@@ -108,10 +106,8 @@ fn a_write_of_unknown_outcome_may_be_seen_or_not() {
 #[test]
 fn a_refused_write_that_is_seen_is_not_linearizable() {
     let refused = End::Refused(Refusal::Unavailable);
-    let history = vec![
-        call(0, Op::Write { key: 0, value: 1 }, (0, 1), refused),
-        read(1, Some(1), (2, 3)),
-    ];
+    let history =
+        vec![call(0, Op::Write { key: 0, value: 1 }, (0, 1), refused), read(1, Some(1), (2, 3))];
     check("raft", &calls(history), &[Guarantee::Linearizability]);
 }
 
@@ -137,6 +133,7 @@ fn hold(owner: u32, token: u64, granted: u64, lease_until: u64, believed_until: 
         owner,
         token,
         arrival: token,
+        asked: at(granted),
         granted: at(granted),
         lease_until: at(lease_until),
         believed_until: at(believed_until),
@@ -172,6 +169,20 @@ fn a_token_that_does_not_grow_breaks_fencing() {
 }
 
 #[test]
+fn an_old_grant_that_arrives_late_breaks_nothing() {
+    let late = Hold { asked: at(1), ..hold(0, 7, 30, 20, 31) };
+    check("dlock", &holds(vec![hold(1, 8, 21, 90, 29), late]), &[]);
+    let asked_later = Hold { asked: at(22), ..late };
+    let history = holds(vec![hold(1, 8, 21, 90, 29), asked_later]);
+    check("dlock", &history, &[Guarantee::FencedMutualExclusion]);
+}
+
+#[test]
+fn a_client_whose_release_was_lost_may_keep_its_token() {
+    check("dlock", &holds(vec![hold(0, 7, 0, 90, 10), hold(0, 7, 11, 90, 20)]), &[]);
+}
+
+#[test]
 fn a_waiter_served_before_an_earlier_one_breaks_the_order() {
     let first = Hold { arrival: 9, ..hold(0, 1, 0, 90, 10) };
     let second = Hold { arrival: 3, ..hold(1, 2, 11, 90, 20) };
@@ -196,14 +207,8 @@ fn a_valid_holder_refused_by_the_resource_breaks_fencing() {
 
 #[test]
 fn a_resource_that_takes_two_clients_under_one_token_breaks_fencing() {
-    let access = |owner| Access {
-        at: at(1),
-        lock: 0,
-        owner,
-        token: 1,
-        accepted: true,
-        lease_valid: true,
-    };
+    let access =
+        |owner| Access { at: at(1), lock: 0, owner, token: 1, accepted: true, lease_valid: true };
     let history = History { accesses: vec![access(0), access(1)], ..History::default() };
     check("dlock", &history, &[Guarantee::FencedMutualExclusion]);
 }

@@ -48,29 +48,50 @@ macro_rules! planted {
     )*};
 }
 
-fn raft() -> raft::Config<implementations::raft::Registers> {
-    raft::Config::new(implementations::raft::Registers::default())
+fn bully() -> ::bully::Config {
+    ::bully::Config::default()
+}
+
+fn raft() -> ::raft::Config<implementations::raft::Registers> {
+    ::raft::Config::new(implementations::raft::Registers::default())
+}
+
+fn dlock() -> ::dlock::Config {
+    ::dlock::Config::default()
+}
+
+fn quorum() -> ::quorum::Config {
+    ::quorum::Config::default()
 }
 
 planted! {
-    bully_silence_is_victory: bully bully::Config::default(), SilenceIsVictory, "minority-partition";
-    bully_epoch_granted_twice: bully bully::Config::default(), EpochGrantedTwice, "swarm";
-    raft_votes_twice: raft raft(), VotesTwice, "swarm";
-    raft_no_up_to_date_check: raft raft(), NoUpToDateCheck, "crash-cascade";
-    dlock_token_kept_on_regrant: dlock dlock::Config::default(), TokenKeptOnRegrant, "steady";
-    dlock_last_come_first_served: dlock dlock::Config::default(), LastComeFirstServed, "steady";
-    quorum_no_write_back: quorum quorum::Config::default(), NoWriteBack, "lossy-network";
-    quorum_no_tag_query: quorum quorum::Config::default(), NoTagQuery, "steady";
+    bully_silence_is_victory: bully bully(), SilenceIsVictory, "minority-partition";
+    bully_bound_voter_votes: bully bully(), BoundVoterVotes, "minority-partition";
+    bully_promise_not_durable: bully bully(), PromiseNotDurable, "swarm";
+    raft_commits_without_majority: raft raft(), CommitsWithoutMajority, "minority-partition";
+    raft_reads_without_quorum: raft raft(), ReadsWithoutQuorum, "minority-partition";
+    raft_no_up_to_date_check: raft raft(), NoUpToDateCheck, "majority-partition";
+    raft_truncates_always: raft raft(), TruncatesAlways, "lossy-network";
+    raft_ignores_higher_term: raft raft(), IgnoresHigherTerm, "pause-resume";
+    dlock_token_kept_on_regrant: dlock dlock(), TokenKeptOnRegrant, "steady";
+    dlock_answers_before_commit: dlock dlock(), AnswersBeforeCommit, "leader-crash";
+    dlock_last_come_first_served: dlock dlock(), LastComeFirstServed, "steady";
+    dlock_leases_lost_on_failover: dlock dlock(), LeasesLostOnFailover, "swarm";
+    quorum_no_tag_query: quorum quorum(), NoTagQuery, "steady";
+    quorum_no_write_back: quorum quorum(), NoWriteBack, "reordering-network";
+    quorum_outsiders_count: quorum quorum(), OutsidersCount, "minority-partition";
+    quorum_hints_overwrite: quorum quorum(), HintsOverwrite, "leader-crash";
+    quorum_incarnation_kept: quorum quorum(), IncarnationKept, "power-loss";
 }
 
 /// Without a bug in it, nothing is found: the same path, unplanted.
 #[test]
 fn the_unplanted_are_not_flagged() {
     for implementation in [
-        implementations::bully::with(bully::Config::default()),
+        implementations::bully::with(bully()),
         implementations::raft::with(raft()),
-        implementations::dlock::with(dlock::Config::default()),
-        implementations::quorum::with(quorum::Config::default()),
+        implementations::dlock::with(dlock()),
+        implementations::quorum::with(quorum()),
     ] {
         for scenario in ["steady", "swarm"] {
             assert_eq!(caught(&implementation, scenario), None, "{}", implementation.name);

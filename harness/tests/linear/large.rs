@@ -188,27 +188,3 @@ fn a_hundred_unanswered_writes() {
     history.push(Operation { process: 200, op, call: 2_000, ret: Some(2_001) });
     assert!(matches!(check(&Register::default(), &history, LIMITS), Verdict::Broken(_)));
 }
-pub(crate) fn prof() {
-    for seed in 0..10 {
-        for ppm in [0, 1000] {
-            let mut rng = Rng::from_seed(seed);
-            let times = schedule(&mut rng, 50, 10, 3_000, ppm);
-            let mut history = maps(&mut rng, &times);
-            let t = std::time::Instant::now();
-            let v = matches!(check(&Kv, &history, LIMITS), Verdict::Holds);
-            let a = t.elapsed();
-            let at = (0..)
-                .find(|&i| {
-                    i > 1500
-                        && history[i].ret.is_some()
-                        && matches!(history[i].op.action, KvAction::Get(_))
-                })
-                .unwrap();
-            let KvAction::Get(seen) = &history[at].op.action else { panic!() };
-            history[at].op.action = KvAction::Get(format!("{seen}?").as_str().into());
-            let t = std::time::Instant::now();
-            let w = matches!(check(&Kv, &history, LIMITS), Verdict::Broken(_));
-            println!("{seed} {ppm} {v} {a:?} {w} {:?}", t.elapsed());
-        }
-    }
-}

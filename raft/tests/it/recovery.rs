@@ -79,8 +79,14 @@ fn a_configuration_that_makes_no_sense_is_refused() {
     check_config(config(), None);
     check_config(config().with_heartbeat(Duration::ZERO), Some("heartbeat"));
     check_config(config().with_heartbeat(millis(150)), Some("election_timeout"));
-    check_config(config().with_election_timeout(millis(200)..=millis(200)), Some("election_timeout"));
-    check_config(config().with_election_timeout(millis(300)..=millis(200)), Some("election_timeout"));
+    check_config(
+        config().with_election_timeout(millis(200)..=millis(200)),
+        Some("election_timeout"),
+    );
+    check_config(
+        config().with_election_timeout(millis(300)..=millis(200)),
+        Some("election_timeout"),
+    );
     check_config(config().with_entries_max(0), Some("entries_max"));
     check_config(config().with_inflight_max(0), Some("inflight_max"));
     check_config(config().with_pending_max(0), Some("pending_max"));
