@@ -28,22 +28,22 @@ pub(crate) struct Args {
     #[arg(long, short, value_parser = PossibleValuesParser::new(World::ALL.map(World::name)))]
     world: Vec<String>,
     /// How many seeds each simulated cell is run with
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 200, value_parser = whole::<1, 1_000_000>)]
     seeds: u64,
     /// The first of those seeds
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=u64::MAX / 2))]
+    #[arg(long, default_value_t = 1, value_parser = whole::<0, { u64::MAX / 2 }>)]
     first_seed: u64,
     /// One seed alone: prints what happened in that run, and its event-log hash
-    #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
+    #[arg(long, conflicts_with_all = ["seeds", "first_seed"], value_parser = whole::<0, { u64::MAX }>)]
     seed: Option<u64>,
     /// How many nodes a cluster has (by default, what the implementation wants)
-    #[arg(long)]
+    #[arg(long, value_parser = nodes)]
     nodes: Option<usize>,
     /// How long faults last in the simulated world, in milliseconds
-    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = whole::<100, 3_600_000>)]
     scenario_time: u64,
     /// How long faults last in real time, in milliseconds
-    #[arg(long, default_value_t = 1_500, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    #[arg(long, value_name = "MS", default_value_t = 1_500, value_parser = whole::<100, 3_600_000>)]
     scenario_time_real: u64,
     /// With --seed: print a line for everything that happens in the simulated world
     #[arg(long, requires = "seed")]
@@ -54,6 +54,19 @@ pub(crate) struct Args {
     /// Write the verdicts to this file, as a JUnit report
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+}
+
+/// A whole number from `LEAST` to `MOST`.
+fn whole<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (LEAST..=MOST).contains(number))
+        .ok_or_else(|| format!("expected a whole number from {LEAST} to {MOST}"))
+}
+
+/// How many nodes; whether an implementation can do with so many is its own business.
+fn nodes(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number of nodes".to_owned())
 }
 
 fn implementation_names() -> Vec<&'static str> {

@@ -36,8 +36,17 @@ enum Command {
     Ci,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().command {
+/// Exit codes: 0 all is well, 1 a claim was broken (or a history is not what it should be), 2 the
+/// command could not be carried out.
+fn main() -> ExitCode {
+    run(Cli::parse().command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Conformance(args) => conformance::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
