@@ -5,7 +5,7 @@ use std::time::Duration;
 use cluster::{Completion, InvalidConfig, NodeState, Rng, Timestamp, Unsupported};
 use serde::Serialize;
 
-use crate::client::{Client, Context, Elector, Locker, Reader, Resources};
+use crate::client::{Client, Context, Elector, Locker, Reader, Resources, Worker};
 use crate::director::Director;
 use crate::guarantee::{Guarantee, Violation};
 use crate::history::History;
@@ -68,6 +68,14 @@ pub enum NoRun {
         /// Which implementation.
         implementation: &'static str,
     },
+    /// The scenario finds nothing to break in a cluster so small.
+    #[error("{scenario} needs more than {nodes} nodes")]
+    TooFewNodes {
+        /// Which scenario.
+        scenario: &'static str,
+        /// How many there are.
+        nodes: usize,
+    },
     /// The implementation cannot be configured so.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
@@ -110,6 +118,11 @@ pub fn run(
     }
     let mut rng = Rng::from_seed(options.seed ^ SUITE_STREAM);
     let moves = scenario.moves(nodes, options.span, &mut rng);
+    let harms = moves.iter().filter(|(_, wanted)| wanted.harms()).count();
+    let faults_min = scenario.faults_min.min(u32::try_from(harms).unwrap_or(u32::MAX));
+    if faults_min == 0 && scenario.faults_min > 0 {
+        return Err(NoRun::TooFewNodes { scenario: scenario.name, nodes });
+    }
     let mut run = Run::new(implementation, subject, nodes, rng);
     run.advance(Timestamp::ZERO + WARM_UP);
     let start = run.subject.now();
@@ -120,7 +133,7 @@ pub fn run(
     run.advance(start + options.span);
     run.heal()?;
     run.recover(options.world);
-    Ok(run.report(scenario, options))
+    Ok(run.report(faults_min, options))
 }
 
 /// A run under way.
@@ -245,11 +258,7 @@ impl<'a> Run<'a> {
 
     fn heal(&mut self) -> Result<(), Unsupported> {
         self.director.repair(&mut *self.subject)?;
-        let now = self.subject.now();
-        self.history.healed = Some(now);
-        for client in &mut self.clients {
-            client.healed(now);
-        }
+        self.history.healed = Some(self.subject.now());
         Ok(())
     }
 
@@ -372,7 +381,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn report(mut self, scenario: &Scenario, options: &Options) -> Report {
+    fn report(mut self, faults_min: u32, options: &Options) -> Report {
         let faults = self.director.fired();
         let elapsed = self.subject.now().since(Timestamp::ZERO);
         self.history.windows = match options.world {
@@ -394,9 +403,8 @@ impl<'a> Run<'a> {
         let served = self.history.calls.iter().filter(|call| call.served()).count();
         let vacuous = if served < SERVED_MIN {
             Some(format!("only {served} calls were served, expected at least {SERVED_MIN}"))
-        } else if faults < scenario.faults_min {
-            let expected = scenario.faults_min;
-            Some(format!("only {faults} faults were injected, expected at least {expected}"))
+        } else if faults < faults_min {
+            Some(format!("only {faults} faults were injected, expected at least {faults_min}"))
         } else {
             undecided
         };
@@ -420,8 +428,14 @@ fn clients(workload: Workload, rng: &mut Rng) -> Vec<Box<dyn Client>> {
         (0..count).map(|index| client(index, rng.fork(u64::from(index) + 10))).collect()
     };
     match workload {
-        Workload::Elections => make(3, |index, rng| Box::new(Elector::new(index, rng))),
-        Workload::Registers => make(4, |index, rng| Box::new(Reader::new(index, rng))),
-        Workload::Locks => make(4, |index, rng| Box::new(Locker::new(index, rng))),
+        Workload::Elections => {
+            make(3, |index, rng| Box::new(Worker::new(index, Elector::default(), rng)))
+        }
+        Workload::Registers => {
+            make(4, |index, rng| Box::new(Worker::new(index, Reader::default(), rng)))
+        }
+        Workload::Locks => {
+            make(4, |index, rng| Box::new(Worker::new(index, Locker::new(index), rng)))
+        }
     }
 }

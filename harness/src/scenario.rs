@@ -41,6 +41,26 @@ pub enum Move {
     PauseHolder(Duration),
 }
 
+impl Move {
+    /// Whether it makes something go wrong, rather than right again.
+    pub fn harms(&self) -> bool {
+        match self {
+            Self::RestartAll | Self::ResumeAll | Self::Inject(Fault::Heal) => false,
+            Self::Inject(_)
+            | Self::CrashLeader
+            | Self::PauseLeader
+            | Self::CrashAny(_)
+            | Self::IsolateLeader(_)
+            | Self::IsolateFollowers(_)
+            | Self::DeafenLeader
+            | Self::MuteLeader
+            | Self::SkewClocks { .. }
+            | Self::CrashHolder
+            | Self::PauseHolder(_) => true,
+        }
+    }
+}
+
 /// What an implementation must have for a scenario to make sense.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Needs {
@@ -59,7 +79,8 @@ pub struct Scenario {
     pub summary: &'static str,
     /// What it makes sense for.
     pub needs: Needs,
-    /// How many faults it must have injected by its end, or the run proves nothing.
+    /// How many faults it must have injected by its end, or the run proves nothing; fewer if a small
+    /// cluster leaves it fewer to inject.
     pub faults_min: u32,
     draw: fn(&mut Plan<'_>),
 }

@@ -161,7 +161,12 @@ impl<P: Pattern> Cluster for InSim<P> {
     }
 
     fn inject(&mut self, fault: &Fault) -> Result<(), Unsupported> {
-        self.sim.inject(fault)
+        self.sim.inject(fault)?;
+        // Nodes may have run: one that was started, or that goes on.
+        for id in self.watch.members.clone() {
+            self.watch.look(&self.sim, Stepped::Node(id));
+        }
+        Ok(())
     }
 }
 

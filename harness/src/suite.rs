@@ -245,7 +245,10 @@ fn gather(
         let report = match report {
             Ok(report) => report,
             Err(NoRun::Config(invalid)) => return Err(NoRun::Config(invalid)),
-            Err(no_run @ (NoRun::Unsupported(_) | NoRun::NoLocks { .. })) => {
+            Err(
+                no_run
+                @ (NoRun::Unsupported(_) | NoRun::NoLocks { .. } | NoRun::TooFewNodes { .. }),
+            ) => {
                 cannot.get_or_insert(no_run.to_string());
                 continue;
             }

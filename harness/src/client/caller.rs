@@ -71,9 +71,9 @@ impl Caller {
     }
 
     /// Forgets the call under way, if any: whoever made it is dead. What it asked for may happen.
-    pub(super) fn abandon(&mut self, context: &mut Context<'_>) -> Option<Call> {
+    pub(super) fn abandon(&mut self, now: Timestamp) -> Option<Call> {
         let pending = self.pending.take()?;
-        Some(self.end(pending, context.now(), End::Unknown))
+        Some(self.end(pending, now, End::Unknown))
     }
 
     /// Calls `op` at the node that served last, or at any.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use cluster::Rng;
 use harness::implementation::World;
 use harness::implementations;
+use harness::run::NoRun;
 use harness::run::{Options, run};
-use harness::scenario::{self, Needs, Scenario};
+use harness::scenario::{self, Scenario};
 
 #[test]
 fn names_are_unique_and_found() {
@@ -47,12 +48,30 @@ fn every_scenario_but_the_steady_one_injects_faults() {
 #[test]
 fn a_run_without_service_is_vacuous() {
     let raft = implementations::named("raft").expect("it is registered");
-    let mut never = scenario::ALL[0];
-    never.faults_min = 1_000_000;
-    let span = Duration::from_secs(1);
+    // Every node is dead before the run begins, and the director, who did not do it, revives none.
+    let scenario = Scenario::named("steady").expect("it exists");
+    let never = harness::implementation::Implementation {
+        start: std::sync::Arc::new(|world, _, seed| {
+            let raft = implementations::named("raft").expect("it is registered");
+            let mut subject = (raft.start)(world, 5, seed)?;
+            subject.inject(&cluster::Fault::PowerLoss).expect("it takes every fault");
+            Ok(subject)
+        }),
+        ..raft
+    };
+    let span = Duration::from_millis(100);
     let options = Options { world: World::Sim, seed: 1, nodes: None, span, trace: false };
-    let report = run(&raft, &never, &options).expect("it can be run");
-    let why = report.vacuous.expect("no fault was injected");
-    assert!(why.contains("0 faults"), "{why}");
-    assert_eq!(never.needs, Needs::Nodes);
+    let report = run(&never, &scenario, &options).expect("it can be run");
+    let why = report.vacuous.expect("nothing was served");
+    assert!(why.contains("only 0 calls were served"), "{why}");
+}
+
+#[test]
+fn a_scenario_with_nothing_to_break_says_so() {
+    let raft = implementations::named("raft").expect("it is registered");
+    let cascade = Scenario::named("crash-cascade").expect("it exists");
+    let span = Duration::from_secs(1);
+    let options = Options { world: World::Sim, seed: 1, nodes: Some(1), span, trace: false };
+    let refused = run(&raft, &cascade, &options).expect_err("one node has no minority");
+    assert_eq!(refused, NoRun::TooFewNodes { scenario: "crash-cascade", nodes: 1 });
 }
