@@ -38,11 +38,14 @@ pub enum Guarantee {
     /// A resource that checks fencing tokens accepts no holder after a later one, and refuses no
     /// holder whose lease is valid.
     FencedMutualExclusion,
-    /// A dead holder's lock becomes free within its TTL and a bound.
+    /// A dead holder's lock becomes free: after the repair, every lock can be had within five seconds
+    /// (thirty in real time), whoever died with it; leases are at most 0.6 s long.
     DeadlockFreedom,
-    /// Waiters are served in the order in which the cluster received them.
+    /// Waiters are served in the order in which the cluster says that it received them.
     FirstComeFirstServed,
-    /// Requests succeed while enough nodes are up and connected.
+    /// Requests succeed while enough nodes are up and connected, the others are wholly cut off, and
+    /// the last fault is some time ago; and once everything is repaired. In real time, only the
+    /// latter.
     Availability,
 }
 

@@ -1,4 +1,4 @@
-//! What was seen in one run: the only thing that verdicts are made of.
+//! What was seen in one run from outside.
 
 use cluster::{NodeId, Timestamp};
 use serde::Serialize;
@@ -80,7 +80,7 @@ pub struct Hold {
     /// Until when the client, if it never looked at a clock, believed to hold it: until it gave it
     /// back, was told that it had lost it, or died.
     pub believed_until: Timestamp,
-    /// Whether the client had to wait for it.
+    /// Whether the client was willing to wait for it.
     pub waited: bool,
 }
 

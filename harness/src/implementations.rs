@@ -26,13 +26,11 @@ pub fn named(name: &str) -> Option<Implementation> {
     all().into_iter().find(|implementation| implementation.name == name)
 }
 
-/// A breach that a pattern's own monitor has found, under the suite's name for it.
-///
-/// What the pattern checks beyond the suite's guarantees (a log that shrinks, a table that
-/// contradicts itself) can only mean that its replicas diverge.
-fn violation(name: &str, what: String) -> Violation {
+/// A breach that a pattern's own monitor has found, under the suite's name for it; what the suite
+/// has no name for, under `otherwise`.
+fn violation(name: &str, what: String, otherwise: Guarantee) -> Violation {
     match Guarantee::named(name) {
         Some(guarantee) => Violation::new(guarantee, what),
-        None => Violation::new(Guarantee::StateMachineSafety, format!("{name}: {what}")),
+        None => Violation::new(otherwise, format!("{name}: {what}")),
     }
 }

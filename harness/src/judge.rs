@@ -1,7 +1,8 @@
 //! From a history to what did not hold in it.
 //!
 //! Each file looks for the breach of a few guarantees. All of them see only what clients saw and
-//! when, so that they judge every implementation alike, in every world.
+//! when, so that they judge every implementation alike, in every world. What shows only in the
+//! nodes' own states is judged by each pattern's invariants, while the simulated world steps.
 
 mod elections;
 mod locks;

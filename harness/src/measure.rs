@@ -15,6 +15,8 @@ use crate::vocabulary::{Op, Refusal};
 
 /// Nothing that is measured takes longer, or the measurement fails.
 const GIVE_UP: Duration = Duration::from_secs(60);
+/// How long to wait for one node: longer than a round trip to a disk, shorter than an election.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// How often a client asks while nobody serves.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -71,7 +73,7 @@ impl Bench {
         while self.subject.now() < start + GIVE_UP {
             let op = self.next_op();
             let request = self.subject.submit(self.node, op);
-            let retry_at = self.subject.now() + RETRY.max(self.patience());
+            let retry_at = self.subject.now() + PATIENCE;
             match self.await_answer(request, retry_at) {
                 Some(Some(served_at)) => return Ok(served_at.since(start)),
                 Some(None) => {
@@ -110,7 +112,11 @@ impl Bench {
         let start = self.subject.now();
         let mut served = 0;
         let mut asked: HashSet<RequestId> = HashSet::new();
+        let mut progress_at = start;
         while served < count {
+            if self.subject.now() > progress_at + GIVE_UP {
+                return Err(MeasureError::NoService(GIVE_UP));
+            }
             while asked.len() < in_flight && (asked.len() as u64) < count - served {
                 let op = self.next_op();
                 asked.insert(self.subject.submit(self.node, op));
@@ -120,10 +126,19 @@ impl Bench {
             };
             if asked.remove(&completion.request) {
                 match completion.outcome {
-                    Ok(Ok(_) | Err(Refusal::Busy | Refusal::NotHolder)) => served += 1,
+                    Ok(Ok(_)) => {
+                        served += 1;
+                        progress_at = completion.at;
+                    }
                     Ok(Err(Refusal::NotLeader(Some(leader)))) => self.node = leader,
-                    Ok(Err(Refusal::NotLeader(None) | Refusal::Unavailable | Refusal::Unknown))
-                    | Err(_) => {}
+                    Ok(Err(
+                        Refusal::NotLeader(None)
+                        | Refusal::Unavailable
+                        | Refusal::Busy
+                        | Refusal::NotHolder
+                        | Refusal::Unknown,
+                    ))
+                    | Err(_) => self.ask_next(),
                 }
             }
         }
@@ -137,7 +152,7 @@ impl Bench {
                 continue;
             }
             return Some(match completion.outcome {
-                Ok(Ok(_) | Err(Refusal::Busy | Refusal::NotHolder)) => Some(completion.at),
+                Ok(Ok(_)) => Some(completion.at),
                 Ok(Err(Refusal::NotLeader(Some(leader)))) if leader != self.node => {
                     self.node = leader;
                     None
@@ -157,12 +172,7 @@ impl Bench {
         self.node = members[(place + 1) % members.len()];
     }
 
-    /// How long to wait for one node: longer than a round trip to a disk, shorter than an election.
-    fn patience(&self) -> Duration {
-        Duration::from_millis(20)
-    }
-
-    /// The plainest request of the workload that changes something.
+    /// The plainest request of the workload: who leads, a write, a lock.
     fn next_op(&mut self) -> Op {
         self.count += 1;
         match self.workload {
@@ -170,8 +180,8 @@ impl Bench {
             Workload::Registers => Op::Write { key: (self.count % 64) as u32, value: self.count },
             // A lock that nobody else wants, so that what is measured is the lock service.
             Workload::Locks => Op::Acquire {
-                lock: (self.count % 4_096) as u32,
-                owner: (self.count % 4_096) as u32,
+                lock: (self.count % (1 << 31)) as u32,
+                owner: 1,
                 attempt: self.count,
                 ttl: Duration::from_secs(30),
                 wait: Duration::ZERO,

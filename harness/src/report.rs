@@ -85,8 +85,8 @@ fn standing(implementation: &Implementation, guarantee: Guarantee, cells: &[Cell
         if !implementation.judges_in(guarantee, cell.world) {
             continue;
         }
-        runs += cell.totals.runs;
         if let Verdict::Judged { broken, counterexamples } = &cell.verdict {
+            runs += cell.totals.runs;
             let mut all = broken.iter().chain(counterexamples);
             if let (None, Some(finding)) = (found, all.find(|it| it.guarantee == guarantee)) {
                 found = Some((cell, finding));
@@ -95,6 +95,7 @@ fn standing(implementation: &Implementation, guarantee: Guarantee, cells: &[Cell
     }
     let claimed = implementation.claims.contains(&guarantee);
     match (claimed, found) {
+        (_, None) if runs == 0 => "not tried".to_owned(),
         (true, None) => format!("holds ({runs})"),
         (true, Some((cell, finding))) => format!("BROKEN: {} seed {}", cell.scenario, finding.seed),
         (false, Some((cell, finding))) => {
@@ -127,6 +128,7 @@ fn findings(cells: &[Cell]) -> String {
             }
             Verdict::Vacuous { seed, why } => {
                 let _ = writeln!(text, "\nVACUOUS {place}, seed {seed}: {why}");
+                let _ = writeln!(text, "    replay: {}", cell.replay(*seed));
             }
             Verdict::CannotTake { .. } => {}
         }
@@ -138,7 +140,7 @@ fn tell(text: &mut String, cell: &Cell, finding: &Finding) {
     for line in finding.what.lines() {
         let _ = writeln!(text, "    {line}");
     }
-    let _ = writeln!(text, "    replay: {}", cell.replay(finding));
+    let _ = writeln!(text, "    replay: {}", cell.replay(finding.seed));
 }
 
 /// A JUnit report: a suite for each implementation and world, a case for each scenario.
@@ -155,14 +157,17 @@ pub fn junit(cells: &[Cell]) -> Result<String, quick_junit::SerializeError> {
             Verdict::Judged { broken, .. } => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                 let lines = broken.iter().map(|it| {
-                    format!("{}: {}\nreplay: {}", it.guarantee, it.what, cell.replay(it))
+                    format!("{}: {}\nreplay: {}", it.guarantee, it.what, cell.replay(it.seed))
                 });
                 status.set_message(lines.collect::<Vec<_>>().join("\n"));
                 status
             }
             Verdict::Vacuous { seed, why } => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-                status.set_message(format!("vacuous at seed {seed}: {why}"));
+                status.set_message(format!(
+                    "vacuous at seed {seed}: {why}\nreplay: {}",
+                    cell.replay(*seed)
+                ));
                 status
             }
             Verdict::CannotTake { why } => {

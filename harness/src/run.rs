@@ -83,6 +83,8 @@ pub enum NoRun {
 
 /// How long clients work before faults begin.
 const WARM_UP: Duration = Duration::from_millis(800);
+/// How long a node may take to tell what it has committed.
+const LOG_PATIENCE: Duration = Duration::from_secs(30);
 /// How often the end of a phase is looked for.
 const GLANCE: Duration = Duration::from_millis(20);
 /// Keeps the suite's choices apart from those of the world, which are drawn from the same seed.
@@ -118,7 +120,7 @@ pub fn run(
     }
     let mut rng = Rng::from_seed(options.seed ^ SUITE_STREAM);
     let moves = scenario.moves(nodes, options.span, &mut rng);
-    let harms = moves.iter().filter(|(_, wanted)| wanted.harms()).count();
+    let harms: usize = moves.iter().map(|(_, wanted)| wanted.harm(nodes)).sum();
     let faults_min = scenario.faults_min.min(u32::try_from(harms).unwrap_or(u32::MAX));
     if faults_min == 0 && scenario.faults_min > 0 {
         return Err(NoRun::TooFewNodes { scenario: scenario.name, nodes });
@@ -149,6 +151,8 @@ struct Run<'a> {
     rng: Rng,
     /// What did not hold at the end.
     violations: Vec<Violation>,
+    /// What could not be judged at the end, and why.
+    undecided: Option<String>,
 }
 
 impl<'a> Run<'a> {
@@ -173,6 +177,7 @@ impl<'a> Run<'a> {
             members,
             rng,
             violations: Vec::new(),
+            undecided: None,
         }
     }
 
@@ -361,7 +366,7 @@ impl<'a> Run<'a> {
         let mut logs: Vec<(cluster::NodeId, Vec<u64>)> = Vec::new();
         for node in self.members.clone() {
             let request = self.subject.submit(node, Op::Committed);
-            let give_up = self.subject.now() + patience(World::Threads);
+            let give_up = self.subject.now() + LOG_PATIENCE;
             while let Some(completion) = self.subject.poll(give_up) {
                 if completion.request == request {
                     if let Ok(Ok(Outcome::Log(log))) = completion.outcome {
@@ -370,6 +375,10 @@ impl<'a> Run<'a> {
                     break;
                 }
             }
+        }
+        if logs.len() < self.members.len() {
+            let (told, all) = (logs.len(), self.members.len());
+            self.undecided = Some(format!("only {told} of {all} nodes told what they committed"));
         }
         let Some((_, longest)) = logs.iter().max_by_key(|(_, log)| log.len()) else { return };
         for (node, log) in &logs {
@@ -406,7 +415,7 @@ impl<'a> Run<'a> {
         } else if faults < faults_min {
             Some(format!("only {faults} faults were injected, expected at least {faults_min}"))
         } else {
-            undecided
+            undecided.or(self.undecided)
         };
         Report {
             seed: options.seed,

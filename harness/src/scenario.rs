@@ -42,21 +42,21 @@ pub enum Move {
 }
 
 impl Move {
-    /// Whether it makes something go wrong, rather than right again.
-    pub fn harms(&self) -> bool {
+    /// How many faults it can inject into a cluster of `nodes` nodes; none if it makes things right.
+    pub fn harm(&self, nodes: usize) -> usize {
         match self {
-            Self::RestartAll | Self::ResumeAll | Self::Inject(Fault::Heal) => false,
+            Self::RestartAll | Self::ResumeAll | Self::Inject(Fault::Heal) => 0,
+            Self::CrashAny(count) => *count,
+            Self::SkewClocks { .. } => nodes,
+            Self::IsolateLeader(_)
+            | Self::IsolateFollowers(_)
+            | Self::DeafenLeader
+            | Self::MuteLeader => usize::from(nodes > 1),
             Self::Inject(_)
             | Self::CrashLeader
             | Self::PauseLeader
-            | Self::CrashAny(_)
-            | Self::IsolateLeader(_)
-            | Self::IsolateFollowers(_)
-            | Self::DeafenLeader
-            | Self::MuteLeader
-            | Self::SkewClocks { .. }
             | Self::CrashHolder
-            | Self::PauseHolder(_) => true,
+            | Self::PauseHolder(_) => 1,
         }
     }
 }
@@ -173,7 +173,8 @@ pub const ALL: &[Scenario] = &[
     }),
     nodes("crash-cascade", "leader after leader dies, then all come back", 2, |plan| {
         for turn in 0..plan.minority() {
-            plan.at(15 + 35 * u32::try_from(turn).unwrap_or(0), Move::CrashLeader);
+            let percent = 15 + 60 * turn / plan.minority();
+            plan.at(u32::try_from(percent).unwrap_or(75), Move::CrashLeader);
         }
         plan.at(85, Move::RestartAll);
     }),
@@ -237,7 +238,7 @@ pub const ALL: &[Scenario] = &[
         plan.at(10, Move::CrashAny(1));
         plan.at(85, Move::RestartAll);
     }),
-    nodes("rolling-restart", "one node after the other is restarted", 3, |plan| {
+    nodes("rolling-restart", "nodes are restarted, one at a time", 3, |plan| {
         for turn in 0..4 {
             plan.at(10 + 22 * turn, Move::CrashAny(1));
             plan.at(20 + 22 * turn, Move::RestartAll);

@@ -32,6 +32,16 @@ pub struct Selection {
     pub span_real: Duration,
 }
 
+impl Selection {
+    /// How long faults last in `world`.
+    pub fn span_in(&self, world: World) -> Duration {
+        match world {
+            World::Sim => self.span,
+            World::Threads => self.span_real,
+        }
+    }
+}
+
 /// What all runs of one implementation through one scenario in one world came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
@@ -45,6 +55,10 @@ pub struct Cell {
     pub verdict: Verdict,
     /// What it rests on.
     pub totals: Totals,
+    /// How many nodes its clusters had, if not as many as the implementation wants.
+    pub nodes: Option<usize>,
+    /// How long faults lasted.
+    pub span: Duration,
 }
 
 /// What runs of one cell add up to.
@@ -110,12 +124,23 @@ impl Cell {
         }
     }
 
-    /// The command that shows `finding` again.
-    pub fn replay(&self, finding: &Finding) -> String {
-        format!(
-            "cargo xtask conformance --implementation {} --scenario {} --world {} --seed {}",
-            self.implementation, self.scenario, self.world, finding.seed
-        )
+    /// The command that shows the run of `seed` again.
+    pub fn replay(&self, seed: u64) -> String {
+        let mut command = format!(
+            "cargo xtask conformance --implementation {} --scenario {} --world {} --seed {seed}",
+            self.implementation, self.scenario, self.world
+        );
+        if let Some(nodes) = self.nodes {
+            command += &format!(" --nodes {nodes}");
+        }
+        let (option, usual) = match self.world {
+            World::Sim => ("--scenario-time", SPAN),
+            World::Threads => ("--scenario-time-real", SPAN_REAL),
+        };
+        if self.span != usual {
+            command += &format!(" {option} {}", self.span.as_millis());
+        }
+        command
     }
 }
 
@@ -193,7 +218,7 @@ fn simulated(
             report
         })
         .collect();
-    gather(implementation, scenario, World::Sim, reports)
+    gather(selection, implementation, scenario, World::Sim, reports)
 }
 
 /// How many real-time clusters run at once: they sleep most of the time.
@@ -216,22 +241,25 @@ fn real(
                 let options = options(selection, World::Threads, seed);
                 let report = run(implementation, scenario, &options);
                 progress();
-                gather(implementation, scenario, World::Threads, vec![report])
+                gather(selection, implementation, scenario, World::Threads, vec![report])
             })
             .collect()
     })
 }
 
+/// How long faults last in the simulated world, unless told otherwise.
+pub const SPAN: Duration = Duration::from_secs(6);
+/// How long faults last in real time, unless told otherwise.
+pub const SPAN_REAL: Duration = Duration::from_millis(1_500);
+
 fn options(selection: &Selection, world: World, seed: u64) -> Options {
-    let span = match world {
-        World::Sim => selection.span,
-        World::Threads => selection.span_real,
-    };
+    let span = selection.span_in(world);
     Options { world, seed, nodes: selection.nodes, span, trace: false }
 }
 
 /// Adds the runs of one cell up.
 fn gather(
+    selection: &Selection,
     implementation: &Implementation,
     scenario: &Scenario,
     world: World,
@@ -274,11 +302,12 @@ fn gather(
         .into_values()
         .partition(|finding| implementation.claims.contains(&finding.guarantee));
     let verdict = match (cannot, vacuous) {
-        (Some(why), _) => Verdict::CannotTake { why },
+        (Some(why), _) if totals.runs == 0 => Verdict::CannotTake { why },
         // A broken claim says more than a run that proved nothing.
-        (None, Some((seed, why))) if broken.is_empty() => Verdict::Vacuous { seed, why },
-        (None, _) => Verdict::Judged { broken, counterexamples },
+        (_, Some((seed, why))) if broken.is_empty() => Verdict::Vacuous { seed, why },
+        (_, _) => Verdict::Judged { broken, counterexamples },
     };
     let (implementation, scenario) = (implementation.name, scenario.name);
-    Ok(Cell { implementation, scenario, world, verdict, totals })
+    let (nodes, span) = (selection.nodes, selection.span_in(world));
+    Ok(Cell { implementation, scenario, world, verdict, totals, nodes, span })
 }

@@ -40,19 +40,19 @@ pub(crate) struct Args {
     #[arg(long, value_parser = nodes)]
     nodes: Option<usize>,
     /// How long faults last in the simulated world, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = whole::<100, 3_600_000>)]
+    #[arg(long, value_name = "MS", default_value_t = 6_000, value_parser = whole::<1_000, 3_600_000>)]
     scenario_time: u64,
     /// How long faults last in real time, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 1_500, value_parser = whole::<100, 3_600_000>)]
+    #[arg(long, value_name = "MS", default_value_t = 1_500, value_parser = whole::<500, 3_600_000>)]
     scenario_time_real: u64,
     /// With --seed: print a line for everything that happens in the simulated world
     #[arg(long, requires = "seed")]
     trace: bool,
     /// Write the verdicts to this file, as JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     json: Option<PathBuf>,
     /// Write the verdicts to this file, as a JUnit report
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     junit: Option<PathBuf>,
 }
 
@@ -66,7 +66,10 @@ fn whole<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64, String> {
 
 /// How many nodes; whether an implementation can do with so many is its own business.
 fn nodes(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| "expected a whole number of nodes".to_owned())
+    text.parse()
+        .ok()
+        .filter(|&nodes| nodes <= 64)
+        .ok_or_else(|| "expected a whole number of nodes, at most 64".to_owned())
 }
 
 fn implementation_names() -> Vec<&'static str> {
@@ -142,6 +145,9 @@ fn judge(args: &Args, selection: &Selection) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("--junit {}", path.display()))?;
     }
     let failed = cells.iter().filter(|cell| cell.failed()).count();
+    if runs == 0 {
+        bail!("nothing was run: none of the implementations can take any of the scenarios");
+    }
     if failed > 0 {
         println!("{failed} cells failed");
         return Ok(ExitCode::FAILURE);
@@ -165,10 +171,7 @@ fn replay(args: &Args, selection: &Selection, seed: u64) -> anyhow::Result<ExitC
     for implementation in &selection.implementations {
         for scenario in &selection.scenarios {
             for &world in &selection.worlds {
-                let span = match world {
-                    World::Sim => selection.span,
-                    World::Threads => selection.span_real,
-                };
+                let span = selection.span_in(world);
                 let nodes = selection.nodes;
                 let options = Options { world, seed, nodes, span, trace: args.trace };
                 println!("{} × {} × {world}, seed {seed}", implementation.name, scenario.name);

@@ -37,7 +37,7 @@ enum Command {
 }
 
 /// Exit codes: 0 all is well, 1 a claim was broken (or a history is not what it should be), 2 the
-/// command could not be carried out.
+/// command could not be carried out, or a step of it failed.
 fn main() -> ExitCode {
     run(Cli::parse().command).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -10,9 +10,10 @@ use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 use super::Context;
 
 /// How long a client waits for one node.
-const PATIENCE: Duration = Duration::from_millis(400);
-/// How long a client keeps trying in all.
-const DEADLINE: Duration = Duration::from_millis(1_500);
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a client keeps trying in all: short enough that a call which fails while service is due
+/// fails within that time, and is seen.
+const DEADLINE: Duration = Duration::from_millis(600);
 /// How long it waits before it asks around again.
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(5)..=Duration::from_millis(40);

@@ -30,7 +30,7 @@ pub fn with(config: Config) -> Implementation {
         workload: Workload::Elections,
         nodes: 5,
         service_needs: majority,
-        grace: Duration::from_millis(2_000),
+        grace: Duration::from_millis(1_500),
         start: start_with::<Elections>(config),
     }
 }
@@ -40,8 +40,8 @@ pub fn textbook() -> Implementation {
     Implementation {
         name: "bully-textbook",
         summary: "the highest id that hears nobody higher leads; no majority, no lease",
-        claims: &[Guarantee::LeaderAgreement],
-        disclaims: &[Guarantee::ElectionSafety, Guarantee::NoSplitBrain, Guarantee::Availability],
+        claims: &[Guarantee::LeaderAgreement, Guarantee::Availability],
+        disclaims: &[Guarantee::ElectionSafety, Guarantee::NoSplitBrain],
         start: start_with::<Elections>(Config::default().with_mode(Mode::Textbook)),
         ..guarded()
     }
@@ -79,6 +79,8 @@ impl Pattern for Elections {
         _stepped: Seen<'_, Self::Node>,
         all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        monitor.observe(all).map_err(|broken| super::violation(broken.guarantee, broken.what))
+        monitor.observe(all).map_err(|broken| {
+            super::violation(broken.guarantee, broken.what, Guarantee::ElectionSafety)
+        })
     }
 }

@@ -116,8 +116,12 @@ impl Pattern for Locks {
         (id, node, _): Seen<'_, Self::Node>,
         _all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        monitor
-            .observe_node(id, node)
-            .map_err(|broken| super::violation(broken.guarantee, broken.what))
+        monitor.observe_node(id, node).map_err(|broken| {
+            let otherwise = match broken.guarantee {
+                "fencing" => Guarantee::FencedMutualExclusion,
+                _ => Guarantee::StateMachineSafety,
+            };
+            super::violation(broken.guarantee, broken.what, otherwise)
+        })
     }
 }

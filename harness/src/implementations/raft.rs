@@ -111,8 +111,8 @@ impl Pattern for Registry {
         (id, node, _): Seen<'_, Self::Node>,
         _all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        monitor
-            .observe_node(id, node)
-            .map_err(|broken| super::violation(broken.guarantee, broken.what))
+        monitor.observe_node(id, node).map_err(|broken| {
+            super::violation(broken.guarantee, broken.what, Guarantee::StateMachineSafety)
+        })
     }
 }

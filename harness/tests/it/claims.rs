@@ -137,11 +137,25 @@ fn a_broken_claim_fails_its_cell_and_names_its_replay() {
     let Verdict::Judged { broken, .. } = &cell.verdict else { panic!("{:?}", cell.verdict) };
     let [finding] = broken.as_slice() else { panic!("{broken:?}") };
     assert_eq!(
-        cell.replay(finding),
+        cell.replay(finding.seed),
         format!(
             "cargo xtask conformance --implementation bully-textbook --scenario \
-             minority-partition --world sim --seed {}",
+             minority-partition --world sim --seed {} --scenario-time 3000",
             finding.seed
         )
     );
+}
+
+/// The judge of availability has teeth: a raft that takes seconds to elect serves too late.
+#[test]
+fn a_slow_election_breaks_availability() {
+    let (low, high) = (Duration::from_millis(2_500), Duration::from_millis(3_000));
+    let config = raft::Config::new(implementations::raft::Registers::default());
+    let slow = implementations::raft::with(config.with_election_timeout(low..=high));
+    let scenario = Scenario::named("leader-crash").expect("it exists");
+    let span = Duration::from_secs(8);
+    let options = Options { world: World::Sim, seed: 1, nodes: None, span, trace: false };
+    let report = run(&slow, &scenario, &options).expect("it can be run");
+    let broken = report.violations.iter().map(|violation| violation.guarantee);
+    assert!(broken.into_iter().any(|it| it == Guarantee::Availability), "{report:?}");
 }
