@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::InvalidConfig;
+use cluster::{InvalidConfig, sim};
 use serde::{Deserialize, Serialize};
 
 use crate::guarantee::Guarantee;
@@ -18,17 +18,28 @@ pub enum World {
     Sim,
     /// A thread a node, real time.
     Threads,
+    /// A process a node, on this machine, real time.
+    Processes,
 }
 
 impl World {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Sim, Self::Threads];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sim, Self::Threads, Self::Processes];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sim => "sim",
             Self::Threads => "threads",
+            Self::Processes => "processes",
+        }
+    }
+
+    /// Whether a seed decides everything that happens in it.
+    pub const fn replays(self) -> bool {
+        match self {
+            Self::Sim => true,
+            Self::Threads | Self::Processes => false,
         }
     }
 }
@@ -51,9 +62,28 @@ pub enum Workload {
     Locks,
 }
 
-/// Starts a cluster of so many nodes, from a seed.
-type Start =
-    dyn Fn(World, usize, u64) -> Result<Box<dyn Subject>, InvalidConfig> + Send + Sync + 'static;
+/// How a cluster is started.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Where; one of [`Implementation::worlds`].
+    pub world: World,
+    /// How many nodes it has.
+    pub nodes: usize,
+    /// How the simulated world behaves. Its seed decides, in other worlds, what is not left to the
+    /// scheduler.
+    pub sim: sim::Options,
+}
+
+impl Setting {
+    /// `nodes` nodes in `world`, decided by `seed`, in a simulated world as it usually is.
+    pub fn new(world: World, nodes: usize, seed: u64) -> Self {
+        Self { world, nodes, sim: sim::Options::seeded(seed) }
+    }
+}
+
+/// Starts a cluster.
+pub type Start =
+    dyn Fn(&Setting) -> Result<Box<dyn Subject>, InvalidConfig> + Send + Sync + 'static;
 
 /// An implementation under test, with what it claims.
 #[derive(Clone)]
@@ -68,6 +98,8 @@ pub struct Implementation {
     pub disclaims: &'static [Guarantee],
     /// What its clients ask.
     pub workload: Workload,
+    /// Where it runs.
+    pub worlds: &'static [World],
     /// How many nodes a cluster has unless told otherwise.
     pub nodes: usize,
     /// How many of `nodes` nodes must be up and connected for service to be due.
@@ -116,16 +148,23 @@ impl fmt::Debug for Implementation {
     }
 }
 
-/// How to start clusters of `P` with one configuration, in either world.
+/// The worlds of whatever is a [`cluster::Node`].
+pub const NODE_WORLDS: &[World] = &[World::Sim, World::Threads];
+
+/// How to start clusters of `P` with one configuration, in any of [`NODE_WORLDS`].
 pub fn start_with<P: Pattern>(config: <P::Node as cluster::Node>::Config) -> Arc<Start>
 where
     <P::Node as cluster::Node>::Config: Sync,
 {
-    Arc::new(move |world, nodes, seed| {
+    Arc::new(move |setting| {
         let config = config.clone();
-        Ok(match world {
-            World::Sim => Box::new(InSim::<P>::start(config, nodes, seed)?),
-            World::Threads => Box::new(InThreads::<P>::start(config, nodes, seed)?),
+        Ok(match setting.world {
+            World::Sim => Box::new(InSim::<P>::start(config, setting)?),
+            World::Threads => Box::new(InThreads::<P>::start(config, setting)?),
+            World::Processes => {
+                let world = setting.world.name();
+                return Err(InvalidConfig::new("world", world, "sim or threads"));
+            }
         })
     })
 }

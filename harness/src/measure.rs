@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cluster::{Fault, InvalidConfig, NodeId, RequestId, Timestamp};
 
-use crate::implementation::{Implementation, Workload, World};
+use crate::implementation::{Implementation, Setting, Workload, World};
 use crate::subject::Subject;
 use crate::vocabulary::{Op, Refusal};
 
@@ -53,7 +53,7 @@ impl Bench {
         nodes: usize,
         seed: u64,
     ) -> Result<Self, MeasureError> {
-        let subject = (implementation.start)(world, nodes, seed)?;
+        let subject = (implementation.start)(&Setting::new(world, nodes, seed))?;
         let node = subject.members()[0];
         Ok(Self { subject, workload: implementation.workload, node, count: 0 })
     }

@@ -9,7 +9,7 @@ use crate::client::{Client, Context, Elector, Locker, Reader, Resources, Worker}
 use crate::director::Director;
 use crate::guarantee::{Guarantee, Violation};
 use crate::history::History;
-use crate::implementation::{Implementation, Workload, World};
+use crate::implementation::{Implementation, Setting, Workload, World};
 use crate::judge;
 use crate::scenario::{Move, Needs, Scenario};
 use crate::subject::Subject;
@@ -97,7 +97,7 @@ const SERVED_MIN: usize = 10;
 fn patience(world: World) -> Duration {
     match world {
         World::Sim => Duration::from_secs(5),
-        World::Threads => Duration::from_secs(30),
+        World::Threads | World::Processes => Duration::from_secs(30),
     }
 }
 
@@ -114,7 +114,7 @@ pub fn run(
         return Err(NoRun::NoLocks { implementation: implementation.name });
     }
     let nodes = options.nodes.unwrap_or(implementation.nodes);
-    let mut subject = (implementation.start)(options.world, nodes, options.seed)?;
+    let mut subject = (implementation.start)(&Setting::new(options.world, nodes, options.seed))?;
     if options.trace {
         subject.start_trace();
     }
@@ -396,7 +396,7 @@ impl<'a> Run<'a> {
         self.history.windows = match options.world {
             World::Sim => self.director.windows(self.history.healed.unwrap_or_default()),
             // In real time a late answer is the machine's doing as often as the cluster's.
-            World::Threads => Vec::new(),
+            World::Threads | World::Processes => Vec::new(),
         };
         let mut violations = self.subject.violations().to_vec();
         violations.append(&mut self.violations);

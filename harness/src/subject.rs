@@ -5,10 +5,11 @@ use cluster::sim::{Sim, Stepped};
 use cluster::threads::Threads;
 use cluster::{
     Cluster, Completion, Fault, InvalidConfig, Members, Node, NodeId, NodeState, Now, RequestId,
-    Timestamp, Unsupported, sim, threads,
+    Timestamp, Unsupported, threads,
 };
 
 use crate::guarantee::{Guarantee, Violation};
+use crate::implementation::Setting;
 use crate::vocabulary::{Answer, Op};
 
 /// A running cluster under test. Object-safe: one table holds unlike implementations.
@@ -87,22 +88,21 @@ struct Watch<P: Pattern> {
 }
 
 impl<P: Pattern> InSim<P> {
-    /// A cluster of `nodes` nodes that `seed` decides.
+    /// A cluster as `setting` says.
     ///
     /// # Errors
     /// What the node says of its configuration.
     pub fn start(
         config: <P::Node as Node>::Config,
-        nodes: usize,
-        seed: u64,
+        setting: &Setting,
     ) -> Result<Self, InvalidConfig> {
-        let members = Members::first(nodes)?;
+        let members = Members::first(setting.nodes)?;
         let watch = Watch {
             members: members.as_slice().to_vec(),
             monitor: P::Monitor::default(),
             violations: Vec::new(),
         };
-        let sim = Sim::new(config, members, sim::Options::seeded(seed))?;
+        let sim = Sim::new(config, members, setting.sim.clone())?;
         Ok(Self { sim, watch })
     }
 }
@@ -208,17 +208,17 @@ pub struct InThreads<P: Pattern> {
 }
 
 impl<P: Pattern> InThreads<P> {
-    /// A cluster of `nodes` nodes; `seed` decides what is not left to the scheduler.
+    /// A cluster of as many nodes as `setting` says; its seed decides what is not left to the
+    /// scheduler.
     ///
     /// # Errors
     /// What the node says of its configuration.
     pub fn start(
         config: <P::Node as Node>::Config,
-        nodes: usize,
-        seed: u64,
+        setting: &Setting,
     ) -> Result<Self, InvalidConfig> {
-        let options = threads::Options { seed, ..threads::Options::default() };
-        let threads = Threads::start(config, Members::first(nodes)?, options)?;
+        let options = threads::Options { seed: setting.sim.seed, ..threads::Options::default() };
+        let threads = Threads::start(config, Members::first(setting.nodes)?, options)?;
         Ok(Self { threads })
     }
 }

@@ -37,7 +37,7 @@ impl Selection {
     pub fn span_in(&self, world: World) -> Duration {
         match world {
             World::Sim => self.span,
-            World::Threads => self.span_real,
+            World::Threads | World::Processes => self.span_real,
         }
     }
 }
@@ -135,7 +135,7 @@ impl Cell {
         }
         let (option, usual) = match self.world {
             World::Sim => ("--scenario-time", SPAN),
-            World::Threads => ("--scenario-time-real", SPAN_REAL),
+            World::Threads | World::Processes => ("--scenario-time-real", SPAN_REAL),
         };
         if self.span != usual {
             command += &format!(" {option} {}", self.span.as_millis());
@@ -176,6 +176,7 @@ pub fn judge(selection: &Selection, progress: &(dyn Fn() + Sync)) -> Result<Vec<
         let wanted: Vec<(&Implementation, &Scenario)> = selection
             .implementations
             .iter()
+            .filter(|implementation| implementation.worlds.contains(&world))
             .flat_map(|one| selection.scenarios.iter().map(move |scenario| (one, scenario)))
             .collect();
         match world {
@@ -184,7 +185,9 @@ pub fn judge(selection: &Selection, progress: &(dyn Fn() + Sync)) -> Result<Vec<
                     cells.push(simulated(selection, implementation, scenario, progress)?);
                 }
             }
-            World::Threads => cells.extend(real(selection, &wanted, progress)?),
+            World::Threads | World::Processes => {
+                cells.extend(real(selection, world, &wanted, progress)?);
+            }
         }
     }
     Ok(cells)
@@ -192,13 +195,14 @@ pub fn judge(selection: &Selection, progress: &(dyn Fn() + Sync)) -> Result<Vec<
 
 /// How many runs [`judge`] will make.
 pub fn runs(selection: &Selection) -> u64 {
-    let cells = (selection.implementations.len() * selection.scenarios.len()) as u64;
     let seeds = selection.seeds.end.saturating_sub(selection.seeds.start);
-    let per_cell = |world: &World| match world {
-        World::Sim => seeds,
-        World::Threads => 1,
+    let in_world = |world: &World| {
+        let run_there = |one: &&Implementation| one.worlds.contains(world);
+        let implementations = selection.implementations.iter().filter(run_there).count();
+        let cells = (implementations * selection.scenarios.len()) as u64;
+        cells * if world.replays() { seeds } else { 1 }
     };
-    selection.worlds.iter().map(|world| cells * per_cell(world)).sum()
+    selection.worlds.iter().map(in_world).sum()
 }
 
 fn simulated(
@@ -226,6 +230,7 @@ const REAL_AT_ONCE: usize = 16;
 
 fn real(
     selection: &Selection,
+    world: World,
     wanted: &[(&Implementation, &Scenario)],
     progress: &(dyn Fn() + Sync),
 ) -> Result<Vec<Cell>, NoRun> {
@@ -238,10 +243,10 @@ fn real(
         wanted
             .into_par_iter()
             .map(|(implementation, scenario)| {
-                let options = options(selection, World::Threads, seed);
+                let options = options(selection, world, seed);
                 let report = run(implementation, scenario, &options);
                 progress();
-                gather(selection, implementation, scenario, World::Threads, vec![report])
+                gather(selection, implementation, scenario, world, vec![report])
             })
             .collect()
     })

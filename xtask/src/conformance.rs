@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
-use harness::implementation::{Implementation, World};
+use harness::implementation::{Implementation, Setting, World};
 use harness::report;
 use harness::run::{NoRun, Options, Report};
 use harness::scenario::{self, Scenario};
@@ -103,7 +103,7 @@ fn select(args: &Args) -> anyhow::Result<Selection> {
     };
     if let Some(nodes) = args.nodes {
         for implementation in &implementations {
-            if let Err(invalid) = (implementation.start)(World::Sim, nodes, 0) {
+            if let Err(invalid) = (implementation.start)(&Setting::new(World::Sim, nodes, 0)) {
                 bail!("--nodes {nodes}: {} cannot be built so: {invalid}", implementation.name);
             }
         }

@@ -6,7 +6,7 @@ use ::bully::invariants::Monitor;
 use ::bully::{Answer as BullyAnswer, Bully, Config, Error, Mode, Request, Response};
 
 use crate::guarantee::{Guarantee, Violation};
-use crate::implementation::{Implementation, Workload, majority, start_with};
+use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
@@ -28,6 +28,7 @@ pub fn with(config: Config) -> Implementation {
         ],
         disclaims: &[],
         workload: Workload::Elections,
+        worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,
         grace: Duration::from_millis(1_500),

@@ -8,7 +8,7 @@ use ::dlock::{
 };
 
 use crate::guarantee::{Guarantee, Violation};
-use crate::implementation::{Implementation, Workload, majority, start_with};
+use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
@@ -37,6 +37,7 @@ pub fn with(config: Config) -> Implementation {
         // No lock service can: a client that is paused past its lease does not know it.
         disclaims: &[Guarantee::MutualExclusion],
         workload: Workload::Locks,
+        worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,
         grace: Duration::from_millis(1_200),

@@ -9,7 +9,7 @@ use ::quorum::{Config, Error, Key, Replica, Reply, Request, Response, Value, Ver
 use cluster::Node as _;
 
 use crate::guarantee::{Guarantee, Violation};
-use crate::implementation::{Implementation, Workload, start_with};
+use crate::implementation::{Implementation, NODE_WORLDS, Workload, start_with};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
@@ -35,6 +35,7 @@ pub fn with(config: Config) -> Implementation {
         ],
         disclaims: &[],
         workload: Workload::Registers,
+        worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: |nodes| nodes.saturating_sub(1),
         grace: GRACE,

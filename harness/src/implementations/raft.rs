@@ -9,7 +9,7 @@ use cluster::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::guarantee::{Guarantee, Violation};
-use crate::implementation::{Implementation, Workload, majority, start_with};
+use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
@@ -36,6 +36,7 @@ pub fn with(config: Config<Registers>) -> Implementation {
         // A deposed leader does not know it until it hears of its successor.
         disclaims: &[Guarantee::NoSplitBrain],
         workload: Workload::Registers,
+        worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,
         grace: Duration::from_millis(1_200),

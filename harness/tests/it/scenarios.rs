@@ -51,9 +51,9 @@ fn a_run_without_service_is_vacuous() {
     // Every node is dead before the run begins, and the director, who did not do it, revives none.
     let scenario = Scenario::named("steady").expect("it exists");
     let never = harness::implementation::Implementation {
-        start: std::sync::Arc::new(|world, _, seed| {
+        start: std::sync::Arc::new(|setting| {
             let raft = implementations::named("raft").expect("it is registered");
-            let mut subject = (raft.start)(world, 5, seed)?;
+            let mut subject = (raft.start)(setting)?;
             subject.inject(&cluster::Fault::PowerLoss).expect("it takes every fault");
             Ok(subject)
         }),
