@@ -29,7 +29,7 @@ pub(crate) struct Campaign {
 }
 
 /// Why a node stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub(crate) enum Purpose {
     /// Nobody leads, as far as it knows.
     Succeed,
@@ -53,7 +53,7 @@ pub(crate) enum Stage {
 }
 
 /// The views that came in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Tally(Vec<Option<View>>);
 
 /// An epoch asked for, and what came of it.

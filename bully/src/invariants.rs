@@ -50,6 +50,11 @@ impl Monitor {
         Self::default()
     }
 
+    /// Every leader that was seen, by epoch.
+    pub fn elected(&self) -> impl ExactSizeIterator<Item = (Epoch, NodeId)> + '_ {
+        self.elected.iter().map(|(&epoch, &leader)| (epoch, leader))
+    }
+
     /// Looks at all nodes that are in memory (paused ones too), each with what its own clocks show
     /// at one moment of true time.
     ///

@@ -30,20 +30,34 @@ pub(crate) struct Lease {
     rounds: VecDeque<(Round, Timestamp)>,
     /// For each member, when the latest round was sent that it gave its word for.
     supports: Vec<Option<Timestamp>>,
+    /// When the right to act ends, as `supports` say: asked far more often than they change.
+    until: Option<Timestamp>,
     planted: Planted,
 }
 
 impl Lease {
     /// The lease of `own` before anyone has given it a word; `span` is how long a word is good for.
     pub(crate) fn new(own: NodeId, members: &Members, span: Duration, planted: Planted) -> Self {
+        let others_needed = members.majority() - 1;
         Self {
             span,
             own: members.index_of(own).expect("a node is a member of its cluster"),
-            others_needed: members.majority() - 1,
+            others_needed,
             rounds: VecDeque::new(),
             supports: vec![None; members.count()],
+            until: (others_needed == 0).then_some(Timestamp::MAX),
             planted,
         }
+    }
+
+    /// What was sent within the last span, and when.
+    pub(crate) fn rounds(&self) -> &VecDeque<(Round, Timestamp)> {
+        &self.rounds
+    }
+
+    /// For each member, when the latest round was sent that it gave its word for.
+    pub(crate) fn supports(&self) -> &[Option<Timestamp>] {
+        &self.supports
     }
 
     /// Notes that `round` goes out at `now`, at the earliest.
@@ -71,7 +85,10 @@ impl Lease {
         }
         let Some(sent_at) = sent_at else { return false };
         let support = &mut self.supports[voter];
-        *support = (*support).max(Some(sent_at));
+        if *support < Some(sent_at) {
+            *support = Some(sent_at);
+            self.until = self.majority_word();
+        }
         true
     }
 
@@ -82,6 +99,10 @@ impl Lease {
 
     /// When the right to act ends; none if a majority has never given its word.
     pub(crate) fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    fn majority_word(&self) -> Option<Timestamp> {
         if self.others_needed == 0 {
             return Some(Timestamp::MAX);
         }

@@ -36,6 +36,8 @@ pub enum Mutant {
     BoundVoterVotes,
     /// Guarded: the lease is as long as the bond, as if all clocks ran alike.
     DriftForgotten,
+    /// No bug: a higher node answers a candidate twice.
+    AnswersTwice,
 }
 
 impl Mutant {
@@ -56,6 +58,10 @@ impl Mutant {
         Self::BoundVoterVotes,
         Self::DriftForgotten,
     ];
+
+    /// Changes that break nothing, and that no judge may take for a bug.
+    #[cfg(feature = "mutants")]
+    pub const HARMLESS: [Self; 1] = [Self::AnswersTwice];
 }
 
 /// Which bug is planted, if any.

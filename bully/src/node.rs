@@ -4,6 +4,7 @@
 //! `voter` answers those who stand, `leader` leads.
 
 mod candidate;
+mod explore;
 mod follower;
 mod leader;
 mod voter;
@@ -35,7 +36,7 @@ const EPOCH_MAX: Epoch = Epoch::new(1 << 62);
 /// 1. at most one of `reign` and `campaign` is there, and with `reign` there is no `leader`;
 /// 2. in guarded mode a node that follows is bound to whom it follows, for as long as it follows;
 /// 3. `reign`, once given up, never comes back with the same epoch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Bully {
     id: NodeId,
     members: Members,

@@ -69,6 +69,16 @@ impl Voter {
         self.promised
     }
 
+    /// Whose it is.
+    pub(crate) fn promised_to(&self) -> Option<NodeId> {
+        self.to
+    }
+
+    /// Whom it is bound to, or was.
+    pub(crate) fn bond(&self) -> Option<Bond> {
+        self.bond
+    }
+
     /// Whether the promises leave `epoch` to `node`.
     pub(crate) fn may_have(&self, node: NodeId, epoch: Epoch) -> bool {
         epoch > self.promised || (epoch == self.promised && self.to == Some(node))

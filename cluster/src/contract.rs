@@ -67,7 +67,8 @@ pub enum NoAnswer {
 }
 
 /// How a node is doing, seen from outside.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NodeState {
     /// It runs, and sees itself so.
     Up(Standing),

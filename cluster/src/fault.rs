@@ -12,7 +12,7 @@ use crate::{Members, NodeId};
 /// link faults decide when a message is sent: what is under way by then arrives as it would have.
 /// What a node sends to itself passes no link, and always arrives.
 #[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
-#[serde(tag = "fault", rename_all = "kebab-case")]
+#[serde(tag = "fault", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Fault {
     /// The process dies at once (kill -9). What it had not synced may or may not survive. No effect
     /// on a node that is down.
@@ -20,7 +20,8 @@ pub enum Fault {
         /// Which node.
         node: NodeId,
     },
-    /// The process starts again from its disk. No effect on a node that is up.
+    /// The process starts again from its disk. A node that is up is not touched, but a crash that
+    /// it was armed with ([`Fault::CrashAfter`]) is called off.
     Restart {
         /// Which node.
         node: NodeId,
@@ -62,6 +63,43 @@ pub enum Fault {
         /// How.
         clock: ClockFault,
     },
+    /// Arms a crash: the process dies right after it has carried out so many more effects, wherever
+    /// in a batch that is: between a record and a message, too. A record counts when it is written,
+    /// a message, an answer and an event when they leave the node, which is after the sync if they
+    /// wait for it. What is not synced fares as in [`Fault::Crash`]. Disarmed when the process goes
+    /// down in any other way, and by [`Fault::Restart`]; armed anew by another. No effect on a node
+    /// that is down.
+    CrashAfter {
+        /// Which node.
+        node: NodeId,
+        /// How many more effects. Of zero, it dies where it would carry out the next one.
+        effects: u32,
+    },
+    /// A node's disk behaves so from now on, whether its process lives or not.
+    Disk {
+        /// Whose disk.
+        node: NodeId,
+        /// How. The default is a sound disk.
+        disk: DiskFault,
+    },
+    /// Damages one record of what is durable by now on a node's disk; no effect if nothing is. A
+    /// running process does not notice. At the next boot the damage is found, or taken for the end of
+    /// the log: see [`Damage`].
+    Rot {
+        /// Whose disk.
+        node: NodeId,
+        /// Which record: so many millionths of the way from the first to the last, at most 1 000 000,
+        /// which is the last. A share, so that a schedule does not depend on how much was written.
+        at_ppm: u32,
+        /// What becomes of it.
+        damage: Damage,
+    },
+    /// A node's disk is emptied. The process dies first, if it lives. It may be started again, and
+    /// finds nothing, not even that it ever lived: a protocol may allow this or not.
+    Wipe {
+        /// Whose disk.
+        node: NodeId,
+    },
 }
 
 impl Fault {
@@ -69,8 +107,8 @@ impl Fault {
     /// anything.
     ///
     /// # Errors
-    /// [`Unsupported`], because it names a node that the cluster does not have, or puts one on two
-    /// sides of a partition.
+    /// [`Unsupported`], because it names a node that the cluster does not have, puts one on two
+    /// sides of a partition, or points beyond the last record of a disk.
     pub fn check(&self, members: &Members) -> Result<(), Unsupported> {
         if !self.nodes().all(|node| members.contains(node)) {
             return Err(Unsupported::new(self, "it names a node that the cluster does not have"));
@@ -80,6 +118,9 @@ impl Fault {
             if groups.iter().flatten().any(|node| sides(node) > 1) {
                 return Err(Unsupported::new(self, "it puts a node on two sides"));
             }
+        }
+        if let Self::Rot { at_ppm: 1_000_001.., .. } = self {
+            return Err(Unsupported::new(self, "it points beyond the last record"));
         }
         Ok(())
     }
@@ -91,7 +132,11 @@ impl Fault {
             | Self::Restart { node }
             | Self::Pause { node }
             | Self::Resume { node }
-            | Self::Clock { node, .. } => Box::new(std::iter::once(*node)),
+            | Self::Clock { node, .. }
+            | Self::CrashAfter { node, .. }
+            | Self::Disk { node, .. }
+            | Self::Rot { node, .. }
+            | Self::Wipe { node } => Box::new(std::iter::once(*node)),
             Self::Partition { groups } => Box::new(groups.iter().flatten().copied()),
             Self::Cut { from, to } => Box::new(from.iter().chain(to).copied()),
             Self::PowerLoss | Self::Heal | Self::Links(_) => Box::new(std::iter::empty()),
@@ -122,6 +167,45 @@ pub struct ClockFault {
     pub drift_ppm: i32,
     /// The wall clock moves by so many nanoseconds, once, now.
     pub jump_nanos: i64,
+}
+
+/// How a node's disk misbehaves. The default is not at all. The network goes on meanwhile, and so
+/// does the process, as far as it does not wait for the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct DiskFault {
+    /// Every sync that starts from now on takes so much longer.
+    pub slow: Duration,
+    /// No sync ends until this is lifted: what waits for one waits.
+    pub stalled: bool,
+    /// Nothing can be appended (`ENOSPC`). A process that tries dies there, as one must that cannot
+    /// write what it would go on from; nothing of that record is written. It may be started again.
+    pub full: bool,
+    /// When the process dies or the power goes, the first record that does not survive may be there
+    /// in part: a torn write. It is cut off at the next boot.
+    pub torn: bool,
+}
+
+/// What becomes of a durable record that rots.
+///
+/// Worlds model a store whose records carry a checksum and their own number. At boot, it tells what
+/// such a store can tell:
+/// - A record that is damaged or missing while any later one is sound is corruption: boot is refused
+///   with [`CorruptRecords`](crate::CorruptRecords), before the node sees anything.
+/// - Damage at the very end looks the same as a torn write, because the store keeps no other mark of
+///   how far it had been durable: it is cut off, and an acknowledged record is gone. No protocol
+///   survives that on a majority of its nodes, and few promise to survive it on one.
+/// - A record in another's place has a sound checksum and a wrong number, which no torn write
+///   leaves: boot is refused, at the end of the log as well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Damage {
+    /// A bit flips: its checksum does not match.
+    Flip,
+    /// Another record was written over it: the checksum matches, the number does not.
+    Misdirected,
+    /// It never reached the disk, though the disk said so: nothing is there.
+    Lost,
 }
 
 /// A fault that an implementation cannot take.
@@ -198,7 +282,11 @@ impl Cuts {
             | Fault::Resume { .. }
             | Fault::PowerLoss
             | Fault::Links(_)
-            | Fault::Clock { .. } => {}
+            | Fault::Clock { .. }
+            | Fault::CrashAfter { .. }
+            | Fault::Disk { .. }
+            | Fault::Rot { .. }
+            | Fault::Wipe { .. } => {}
         }
     }
 

@@ -61,6 +61,8 @@
 
 mod contract;
 mod digest;
+mod disk;
+pub mod explore;
 mod fault;
 mod id;
 mod node;
@@ -71,7 +73,7 @@ mod time;
 
 pub use contract::{Cluster, Completion, Emitted, Epoch, NoAnswer, NodeState, Role};
 pub use digest::Digest;
-pub use fault::{ClockFault, Cuts, Fault, LinkFault, Unsupported};
+pub use fault::{ClockFault, Cuts, Damage, DiskFault, Fault, LinkFault, Unsupported};
 pub use id::{InvalidConfig, Members, NodeId, RequestId};
 pub use node::{
     Boot, CorruptRecords, Effect, EffectOf, Effects, EffectsOf, Gate, Input, InputOf, Node,

@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use serde::Serialize;
+
 use crate::{Epoch, InvalidConfig, Members, NodeId, Now, RequestId, Role, Timestamp};
 
 /// One node of a protocol, as a pure state machine.
@@ -119,7 +121,8 @@ pub enum Input<M, Q> {
 }
 
 /// How many records a node has persisted since it booted, up to some point of its effects.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
+#[serde(transparent)]
 pub struct PersistCount(pub u64);
 
 /// One thing that a node wants done.
@@ -171,7 +174,12 @@ pub struct Effects<M, R, P, E> {
 impl<M, R, P, E> Effects<M, R, P, E> {
     /// An empty list for a node that has just booted.
     pub fn new() -> Self {
-        Self { list: Vec::new(), persisted: PersistCount(0) }
+        Self::after(PersistCount(0))
+    }
+
+    /// An empty list for a node that has persisted so much since it booted.
+    pub(crate) fn after(persisted: PersistCount) -> Self {
+        Self { list: Vec::new(), persisted }
     }
 
     /// Appends `record` to the disk. The count returned comes back in [`Input::Durable`] (it, or a
@@ -236,7 +244,8 @@ impl<M, R, P, E> Default for Effects<M, R, P, E> {
 }
 
 /// How a node sees itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Standing {
     /// Its part. [`Role::Leader`] only while it would act as one at this very moment.
     pub role: Role,

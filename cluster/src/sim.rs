@@ -7,13 +7,17 @@
 //!
 //! Each node has a host: clocks that may drift and jump, a disk that forgets what was not synced
 //! when it crashes, and a link to every other node that loses, delays, doubles or cuts. The disk
-//! takes time to sync, and a crash may fall between a write and its sync, or between a sync and the
-//! answer that waited for it.
+//! takes time to sync, and a crash may fall between a write and its sync, between a sync and the
+//! answer that waited for it, or between any two effects of a batch. A disk may be slow, stalled,
+//! full, torn, rotten or wiped; see [`Fault`] and [`Damage`](crate::Damage).
 
-mod disk;
+mod effects;
+mod faults;
 mod host;
+mod mutants;
 mod network;
 mod queue;
+mod trace;
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -22,15 +26,22 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::{
-    Cluster, Completion, EffectOf, Fault, InvalidConfig, Members, NoAnswer, Node, NodeId,
-    NodeState, RequestId, Rng, Timestamp, Unsupported,
+    Cluster, Completion, Fault, InputOf, InvalidConfig, Members, NoAnswer, Node, NodeId, NodeState,
+    Now, RequestId, Rng, Timestamp, Unsupported,
 };
 
 pub use crate::Emitted;
+#[cfg(feature = "mutants")]
+pub use mutants::Mutant;
+#[cfg(not(feature = "mutants"))]
+pub(crate) use mutants::Mutant;
+pub use mutants::Planted;
+pub use trace::{Handled, MessageNumber, TraceEvent, Traced};
 
 use host::{Host, State, Step};
 use network::Network;
 use queue::{Event, Queue};
+use trace::Recorder;
 
 /// How long things take in the simulated world.
 ///
@@ -46,6 +57,8 @@ pub struct Options {
     pub client_latency: RangeInclusive<Duration>,
     /// To make what was written durable. Zero: at once, without an event of its own.
     pub sync: RangeInclusive<Duration>,
+    /// The bug of this world, for tests of judges; by default none.
+    pub planted: Planted,
 }
 
 impl Options {
@@ -57,7 +70,14 @@ impl Options {
             latency: micros(100)..=micros(1_000),
             client_latency: micros(50)..=micros(500),
             sync: micros(50)..=micros(500),
+            planted: Planted::default(),
         }
+    }
+
+    /// The same with a bug in the world.
+    #[cfg(feature = "mutants")]
+    pub fn plant(self, mutant: Mutant) -> Self {
+        Self { planted: Planted::of(mutant), ..self }
     }
 }
 
@@ -76,7 +96,7 @@ pub struct Sim<N: Node> {
     request_count: u64,
     events: u64,
     digest: Digest,
-    trace: Option<Vec<String>>,
+    trace: Option<Box<Recorder>>,
 }
 
 // Construction.
@@ -103,8 +123,9 @@ impl<N: Node> Sim<N> {
         }
         let mut rng = Rng::from_seed(options.seed);
         let network = Network::new(members.count(), rng.fork(1), options.latency.clone());
-        let hosts =
-            members.iter().map(|id| Host::new(id, rng.fork(u64::from(id.get()) + 2))).collect();
+        let mut host =
+            |id: NodeId| Host::new(id, rng.fork(u64::from(id.get()) + 2), options.planted);
+        let hosts = members.iter().map(&mut host).collect();
         let mut sim = Self {
             now: Timestamp::ZERO,
             config,
@@ -144,7 +165,8 @@ impl<N: Node> Sim<N> {
         self.hosts[index].clock.read(self.now)
     }
 
-    /// What is durable on the disk of `id`; empty if it is no member.
+    /// What was made durable on the disk of `id`, as it was written, damaged since or not; empty if
+    /// it is no member.
     pub fn durable(&self, id: NodeId) -> &[N::Record] {
         match self.members.index_of(id) {
             Some(index) => self.hosts[index].disk.durable(),
@@ -163,9 +185,15 @@ impl<N: Node> Sim<N> {
         }
     }
 
-    /// Why `id` refused to boot, if it did.
+    /// Why `id` refused to boot, if it did: its store found damage, or the node itself refused.
     pub fn refusal(&self, id: NodeId) -> Option<&crate::CorruptRecords> {
         self.hosts[self.members.index_of(id)?].refusal.as_ref()
+    }
+
+    /// Whether a record was torn at the end of the disk of `id` when it went down. It is cut off at
+    /// the next boot.
+    pub fn is_torn(&self, id: NodeId) -> bool {
+        self.members.index_of(id).is_some_and(|index| self.hosts[index].disk.is_torn())
     }
 
     /// What nodes told their applications since the last call, in order. Kept until it is taken.
@@ -191,14 +219,54 @@ impl<N: Node> Sim<N> {
         self.digest.finish()
     }
 
-    /// From now on, keep a line for every input, fault and answer; see [`Sim::take_trace`].
+    /// From now on, keep an event for all that happens; see [`Sim::take_trace`].
+    ///
+    /// It begins with how each node is, and with the messages that are under way. Nothing that is
+    /// kept changes what happens.
     pub fn start_trace(&mut self) {
-        self.trace.get_or_insert_default();
+        if self.trace.is_some() {
+            return;
+        }
+        let mut recorder = Recorder::new(self.hosts.len());
+        if self.now == Timestamp::ZERO {
+            // Nothing was missed but the boots.
+            for host in &self.hosts {
+                recorder.booted(self.now, host.id, host.refusal.as_ref());
+            }
+        }
+        recorder.under_way(self.now, &self.queue, &self.members);
+        self.trace = Some(Box::new(recorder));
+        (0..self.hosts.len()).for_each(|index| self.trace_state(index));
     }
 
-    /// The lines kept since the last call.
-    pub fn take_trace(&mut self) -> Vec<String> {
-        self.trace.as_mut().map(std::mem::take).unwrap_or_default()
+    /// The events kept since the last call.
+    pub fn take_trace(&mut self) -> Vec<TraceEvent> {
+        self.trace.as_mut().map(|trace| trace.take()).unwrap_or_default()
+    }
+
+    /// Tells how host `index` is, if that is wanted.
+    #[inline]
+    fn trace_state(&mut self, index: usize) {
+        if self.trace.is_some() {
+            self.record_state(index);
+        }
+    }
+
+    #[cold]
+    fn record_state(&mut self, index: usize) {
+        let host = &self.hosts[index];
+        let (id, state) = (host.id, self.peek(host.id));
+        let gauges = host.node.as_ref().map(N::gauges).unwrap_or_default();
+        if let Some(trace) = &mut self.trace {
+            trace.state(self.now, index, id, state, gauges);
+        }
+    }
+
+    /// Keeps what `what` returns, if anything is to be kept.
+    fn tell(&mut self, what: impl FnOnce() -> Traced) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(self.now, what());
+        }
     }
 }
 
@@ -229,6 +297,7 @@ impl<N: Node> Sim<N> {
         if handled {
             self.finish_batch(index);
         } else {
+            self.start_sync(index);
             self.set_alarm(index);
         }
         Step::Node(self.hosts[index].id)
@@ -247,11 +316,18 @@ impl<N: Node> Sim<N> {
             if let Some(completion) = self.arrived.pop_front() {
                 return Some(completion);
             }
-            let step = self.step(until);
-            if step == Step::Idle {
-                return None;
+            // Nothing arrives until a step is a client's.
+            loop {
+                let step = self.step(until);
+                match step {
+                    Step::Idle => return None,
+                    Step::Node(_) => after(self, step),
+                    Step::Client => {
+                        after(self, step);
+                        break;
+                    }
+                }
             }
-            after(self, step);
         }
     }
 
@@ -262,17 +338,27 @@ impl<N: Node> Sim<N> {
         request.hash(&mut self.digest);
         self.digest.write_u8(u8::from(outcome.is_ok()));
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{at:?} client <- {request:?} {outcome:?}"));
+            trace.answered(*at, *request, outcome);
         }
         self.arrived.push_back(completion);
     }
 
     /// Lets `event` happen to host `index`. True if a node handled an input.
+    #[inline]
     fn deliver(&mut self, index: usize, event: Event<N>) -> bool {
         let host = &mut self.hosts[index];
         if event.is_stale(host.boots) {
             return false;
         }
+        if let Event::Synced { upto, .. } = event {
+            if host.disk.fault.stalled {
+                host.stuck = Some(upto);
+                return false;
+            }
+            let node = host.id;
+            self.tell(|| Traced::Synced { node, records: upto });
+        }
+        let host = &mut self.hosts[index];
         match host.state {
             State::Down => {
                 if let Event::Request { id, .. } = event {
@@ -287,173 +373,24 @@ impl<N: Node> Sim<N> {
             State::Up => {}
         }
         let now = host.clock.read(self.now);
+        let message = event.message_number();
         let Some(input) = host.input_of(now, event) else { return false };
+        self.hand(index, now, message, input)
+    }
+
+    /// Hands `input` to the node of host `index`. True if there is one.
+    #[inline]
+    fn hand(&mut self, index: usize, now: Now, message: MessageNumber, input: InputOf<N>) -> bool {
         self.events += 1;
-        self.digest.write_u64(self.now.as_nanos());
-        self.digest.write_u64(index as u64);
+        self.digest.write_u128(u128::from(self.now.as_nanos()) | (index as u128) << 64);
         input.hash(&mut self.digest);
+        let host = &mut self.hosts[index];
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:?} {} <- {input:?}", self.now, host.id));
+            trace.handled::<N>(self.now, host.id, message, &input);
         }
         let Some(node) = &mut host.node else { return false };
         node.handle(now, input, &mut host.effects);
         true
-    }
-
-    /// Flushes the node, carries out what it wants, and sets its alarm.
-    fn finish_batch(&mut self, index: usize) {
-        loop {
-            let host = &mut self.hosts[index];
-            let Some(node) = &mut host.node else { return };
-            node.flush(host.clock.read(self.now), &mut host.effects);
-            self.carry_out(index);
-            // A disk that needs no time is done before anything else happens.
-            let host = &mut self.hosts[index];
-            if !(host.disk.is_dirty() && self.options.sync.end().is_zero()) {
-                break;
-            }
-            let upto = host.disk.written();
-            let boot = host.boots;
-            if !self.deliver(index, Event::Synced { host: index, boot, upto }) {
-                break;
-            }
-        }
-        self.start_sync(index);
-        self.set_alarm(index);
-    }
-
-    fn carry_out(&mut self, index: usize) {
-        while let Some(effect) = self.hosts[index].next_released() {
-            self.release(index, effect);
-        }
-        let mut effects = std::mem::take(&mut self.hosts[index].effects_list);
-        self.hosts[index].effects.swap(&mut effects);
-        for effect in effects.drain(..) {
-            if let Some(effect) = self.hosts[index].write_or_hold(effect) {
-                self.release(index, effect);
-            }
-        }
-        self.hosts[index].effects_list = effects;
-    }
-
-    /// Lets an effect leave the node.
-    fn release(&mut self, index: usize, effect: EffectOf<N>) {
-        use crate::Effect::{Emit, Persist, Respond, Send};
-        match effect {
-            Persist(_) => unreachable!("written by write_or_hold"),
-            Send { to, message, .. } => {
-                let Some(to) = self.members.index_of(to) else { return };
-                let from = self.hosts[index].id;
-                let deliveries = self.network.route(self.now, index, to);
-                if let Some(again) = deliveries.duplicate {
-                    let body = message.clone();
-                    self.queue.push(again, Event::Message { host: to, from, body });
-                }
-                if let Some(at) = deliveries.first {
-                    self.queue.push(at, Event::Message { host: to, from, body: message });
-                }
-            }
-            Respond { request, response, .. } => {
-                if self.hosts[index].asked.remove(&request) {
-                    self.answer(request, Ok(response));
-                }
-            }
-            Emit(event) => {
-                let node = self.hosts[index].id;
-                self.emitted.push(Emitted { at: self.now, node, event });
-            }
-        }
-    }
-
-    fn start_sync(&mut self, index: usize) {
-        let host = &mut self.hosts[index];
-        if let Some(upto) = host.disk.start_sync() {
-            let at = self.now + host.rng.span(self.options.sync.clone());
-            self.queue.push(at, Event::Synced { host: index, boot: host.boots, upto });
-        }
-    }
-
-    fn set_alarm(&mut self, index: usize) {
-        let host = &mut self.hosts[index];
-        if let Some(at) = host.next_alarm(self.now) {
-            self.queue.push(at, Event::Alarm { host: index, boot: host.boots, at });
-        }
-    }
-
-    fn answer(&mut self, request: RequestId, outcome: Result<N::Response, NoAnswer>) {
-        let at = self.now + self.rng.span(self.options.client_latency.clone());
-        self.queue.push(at, Event::Answer(Completion { request, at, outcome }));
-    }
-}
-
-// Faults.
-impl<N: Node> Sim<N> {
-    fn boot(&mut self, index: usize) {
-        let (config, members) = (&self.config, &self.members);
-        if self.hosts[index].boot(self.now, config, members) {
-            self.finish_batch(index);
-        }
-    }
-
-    fn crash(&mut self, index: usize, power_loss: bool) {
-        for request in self.hosts[index].crash(power_loss) {
-            self.answer(request, Err(NoAnswer::Lost));
-        }
-    }
-
-    fn resume(&mut self, index: usize) {
-        // At once, and not by way of the queue: something may be due at this very instant that was
-        // sent later than what was held.
-        for event in self.hosts[index].resume() {
-            self.deliver(index, event);
-        }
-        self.finish_batch(index);
-    }
-
-    fn apply(&mut self, fault: &Fault) {
-        match fault {
-            Fault::Crash { node } => self.crash(self.index(*node), false),
-            Fault::Restart { node } => {
-                let index = self.index(*node);
-                if self.hosts[index].state == State::Down {
-                    self.boot(index);
-                }
-            }
-            Fault::Pause { node } => {
-                let index = self.index(*node);
-                let host = &mut self.hosts[index];
-                if host.state == State::Up {
-                    host.state = State::Paused;
-                }
-            }
-            Fault::Resume { node } => {
-                let index = self.index(*node);
-                if self.hosts[index].state == State::Paused {
-                    self.resume(index);
-                }
-            }
-            Fault::PowerLoss => {
-                for index in 0..self.hosts.len() {
-                    self.crash(index, true);
-                }
-            }
-            Fault::Partition { .. } | Fault::Cut { .. } | Fault::Heal => {
-                self.network.cuts.apply(fault, |node| self.members.index_of(node));
-            }
-            Fault::Links(links) => self.network.fault = *links,
-            Fault::Clock { node, clock } => {
-                let index = self.index(*node);
-                let host = &mut self.hosts[index];
-                host.clock.drift(self.now, clock.drift_ppm);
-                host.clock.jump_wall(self.now, clock.jump_nanos);
-                self.set_alarm(index);
-            }
-        }
-    }
-
-    /// The place of a node that [`Fault::check`] has found to be a member.
-    fn index(&self, node: NodeId) -> usize {
-        self.members.index_of(node).expect("checked by inject")
     }
 }
 
@@ -494,9 +431,7 @@ impl<N: Node> Cluster for Sim<N> {
         fault.check(&self.members)?;
         self.digest.write_u64(self.now.as_nanos());
         fault.hash(&mut self.digest);
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:?} fault {fault:?}", self.now));
-        }
+        self.tell(|| Traced::Fault { fault: fault.clone() });
         self.apply(fault);
         Ok(())
     }

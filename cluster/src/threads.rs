@@ -4,9 +4,9 @@
 //! drains its inbox, hands the node the whole batch, flushes once, and sends what came of it: so
 //! requests that arrive together are replicated together, without any pattern's doing.
 //!
-//! A node's disk is a list in memory that outlives [`Fault::Crash`] and dies with the process. What
-//! is written to it is durable at once, so a crash loses none of it, and [`Fault::PowerLoss`] is a
-//! crash of every node.
+//! A node's disk is a list in memory that outlives [`Fault::Crash`] and dies with the process. While
+//! it is sound, what is written to it is durable at once, so a crash loses none of it. A
+//! [`Fault::Disk`] makes it slow or stalled, in real time, and then it has something to lose.
 //!
 //! Faults act on the links and on the hosts, as in the simulated world, but which message they hit
 //! is left to the scheduler: a run here cannot be replayed.
@@ -298,7 +298,7 @@ impl<N: Node> Cluster for Threads<N> {
         fault.check(&self.shared.members)?;
         match fault {
             Fault::Crash { node } => {
-                self.shared.tell(self.index(*node), Control::Crash);
+                self.shared.tell(self.index(*node), Control::Crash { power_loss: false });
             }
             Fault::Restart { node } => {
                 self.shared.tell(self.index(*node), Control::Restart);
@@ -309,12 +309,25 @@ impl<N: Node> Cluster for Threads<N> {
             Fault::Resume { node } => {
                 self.shared.tell(self.index(*node), Control::Resume);
             }
-            Fault::PowerLoss => self.shared.tell_all(|| Control::Crash),
+            Fault::PowerLoss => self.shared.tell_all(|| Control::Crash { power_loss: true }),
             Fault::Clock { node, clock } => {
                 self.shared.tell(self.index(*node), Control::Clock(*clock));
             }
             Fault::Partition { .. } | Fault::Cut { .. } | Fault::Heal | Fault::Links(_) => {
                 self.links.apply(fault, |node| self.shared.members.index_of(node));
+            }
+            Fault::CrashAfter { node, effects } => {
+                self.shared.tell(self.index(*node), Control::CrashAfter(*effects));
+            }
+            Fault::Disk { node, disk } => {
+                self.shared.tell(self.index(*node), Control::Disk(*disk));
+            }
+            Fault::Rot { node, at_ppm, damage } => {
+                let control = Control::Rot { at_ppm: *at_ppm, damage: *damage };
+                self.shared.tell(self.index(*node), control);
+            }
+            Fault::Wipe { node } => {
+                self.shared.tell(self.index(*node), Control::Wipe);
             }
         }
         Ok(())

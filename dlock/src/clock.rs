@@ -1,8 +1,10 @@
 //! The leader's reading of the replicated time.
 
+use std::hash::Hash;
 use std::time::Duration;
 
 use cluster::Timestamp;
+use cluster::explore::{Fingerprint, Frame};
 use raft::Term;
 
 use crate::LogTime;
@@ -45,6 +47,12 @@ impl LogClock {
     /// The latest stamp in the log, committed or not.
     pub(crate) fn last(&self) -> LogTime {
         self.last
+    }
+
+    /// Writes all that decides what it will show.
+    pub(crate) fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        (self.term, self.base, self.last).hash(into);
+        frame.span(self.since).hash(into);
     }
 
     /// When, on the leader's own clock, it will show `at`.

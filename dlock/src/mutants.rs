@@ -33,6 +33,8 @@ pub enum Mutant {
     LocalReads,
     /// Nobody proposes that time has passed: leases and waits end when somebody happens to ask.
     NeverTicks,
+    /// No bug: what ends a lease is written to the log twice.
+    TicksTwice,
 }
 
 #[cfg(feature = "mutants")]
@@ -53,6 +55,9 @@ impl Mutant {
         Self::LocalReads,
         Self::NeverTicks,
     ];
+
+    /// Changes that break nothing, and that no judge may take for a bug.
+    pub const HARMLESS: [Self; 1] = [Self::TicksTwice];
 }
 
 /// Which bug is planted, if any.

@@ -1,5 +1,7 @@
 //! One node of the lock service: the log, the table, the leader's clock, and who waits for answers.
 
+mod explore;
+
 use std::collections::BTreeMap;
 
 use cluster::{
@@ -21,6 +23,7 @@ use crate::{
 /// **Every request that changes something is stamped by the leader with the log's time, committed,
 /// and applied on every node; the node that took the request answers it when it applies it.** An
 /// attempt that has to wait is answered by that node too, when a later command ends its wait.
+#[derive(Clone)]
 pub struct LockNode {
     raft: Raft<LockTable>,
     config: Config,
@@ -275,6 +278,10 @@ impl LockNode {
         }
         let Some(clock) = &mut self.clock else { return };
         let command = Command { at: clock.stamp(now.monotonic), action: Action::Tick };
+        if self.config.planted.is(Mutant::TicksTwice) {
+            let again = Command { at: clock.stamp(now.monotonic), action: Action::Tick };
+            self.ticks += u64::from(self.raft.propose(now, None, again).is_ok());
+        }
         match self.raft.propose(now, None, command) {
             Ok(_) => self.ticks += 1,
             Err(_) => {

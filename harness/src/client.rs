@@ -116,7 +116,11 @@ pub(crate) trait Client {
     /// Whether it has nothing more to do.
     fn finished(&self) -> bool;
 
-    /// Whether it holds something that its death or delay would keep from others.
+    /// Whether it runs, and a call of its is under way.
+    fn calls(&self) -> bool;
+
+    /// Whether it runs and holds something, no call under way, that its death or delay would keep
+    /// from others.
     fn holds(&self) -> bool;
 
     /// It dies, silently, and comes back as somebody else later.
@@ -133,6 +137,8 @@ pub(crate) struct Worker<H> {
     caller: Caller,
     rng: Rng,
     next: Timestamp,
+    /// While it is stopped: until when, and the answer that has come meanwhile.
+    stopped: Option<(Timestamp, Option<Completion<Answer>>)>,
     resting: bool,
     recovered: bool,
 }
@@ -142,7 +148,7 @@ impl<H: Habit> Worker<H> {
     pub(crate) fn new(index: u32, habit: H, rng: Rng) -> Self {
         let caller = Caller::new(index);
         let next = Timestamp::ZERO;
-        Self { habit, caller, rng, next, resting: false, recovered: false }
+        Self { habit, caller, rng, next, stopped: None, resting: false, recovered: false }
     }
 
     fn ended(&mut self, context: &mut Context<'_>, call: Option<Call>) {
@@ -156,11 +162,24 @@ impl<H: Habit> Worker<H> {
 
 impl<H: Habit> Client for Worker<H> {
     fn wake(&self) -> Option<Timestamp> {
+        if let Some((until, _)) = self.stopped {
+            return Some(until);
+        }
         let idle = self.resting || self.finished();
         self.caller.wake().or_else(|| (!idle).then_some(self.next))
     }
 
     fn act(&mut self, context: &mut Context<'_>) {
+        if let Some((until, answer)) = self.stopped.take() {
+            if context.now() < until {
+                self.stopped = Some((until, answer));
+                return;
+            }
+            if let Some(completion) = answer {
+                self.answered(context, completion);
+                return;
+            }
+        }
         if !self.caller.is_idle() {
             let call = self.caller.tick(context, &mut self.rng);
             self.ended(context, call);
@@ -177,6 +196,10 @@ impl<H: Habit> Client for Worker<H> {
     }
 
     fn answered(&mut self, context: &mut Context<'_>, completion: Completion<Answer>) {
+        if let Some((_, answer)) = &mut self.stopped {
+            *answer = Some(completion);
+            return;
+        }
         let call = self.caller.answered(context, &mut self.rng, completion);
         self.ended(context, call);
     }
@@ -198,20 +221,25 @@ impl<H: Habit> Client for Worker<H> {
     }
 
     fn finished(&self) -> bool {
-        self.caller.is_idle() && self.habit.finished()
+        self.stopped.is_none() && self.caller.is_idle() && self.habit.finished()
+    }
+
+    fn calls(&self) -> bool {
+        self.stopped.is_none() && !self.caller.is_idle()
     }
 
     fn holds(&self) -> bool {
-        self.caller.is_idle() && self.habit.holds()
+        self.stopped.is_none() && self.caller.is_idle() && self.habit.holds()
     }
 
     fn crash(&mut self, context: &mut Context<'_>) {
+        self.stopped = None;
         context.history.calls.extend(self.caller.abandon(context.subject.now()));
         self.habit.die(context);
         self.next = context.now() + REBIRTH;
     }
 
     fn pause(&mut self, until: Timestamp) {
-        self.next = until;
+        self.stopped.get_or_insert((until, None));
     }
 }

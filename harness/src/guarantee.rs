@@ -14,6 +14,8 @@ pub enum Guarantee {
     NoSplitBrain,
     /// Once faults stop, every live node names the same leader, within a bound.
     LeaderAgreement,
+    /// Once faults stop, the leader that all agree on is the node with the highest id, within a bound.
+    HighestLeads,
     /// Raft, figure 3: logs that agree at an index agree up to it, and a leader only appends.
     LogMatching,
     /// Raft, figure 3: a committed entry is in the log of every later leader.
@@ -38,6 +40,9 @@ pub enum Guarantee {
     /// A resource that checks fencing tokens accepts no holder after a later one, and refuses no
     /// holder whose lease is valid.
     FencedMutualExclusion,
+    /// A request that was sent again takes effect once: who took a lock once, and gives it back once,
+    /// holds it no more.
+    ExactlyOnce,
     /// A dead holder's lock becomes free: after the repair, every lock can be had within five seconds
     /// (thirty in real time), whoever died with it; leases are at most 0.6 s long.
     DeadlockFreedom,
@@ -51,10 +56,11 @@ pub enum Guarantee {
 
 impl Guarantee {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ElectionSafety,
         Self::NoSplitBrain,
         Self::LeaderAgreement,
+        Self::HighestLeads,
         Self::LogMatching,
         Self::LeaderCompleteness,
         Self::StateMachineSafety,
@@ -65,6 +71,7 @@ impl Guarantee {
         Self::MutualExclusion,
         Self::LeaseExclusion,
         Self::FencedMutualExclusion,
+        Self::ExactlyOnce,
         Self::DeadlockFreedom,
         Self::FirstComeFirstServed,
         Self::Availability,
@@ -76,6 +83,7 @@ impl Guarantee {
             Self::ElectionSafety => "election safety",
             Self::NoSplitBrain => "no split brain",
             Self::LeaderAgreement => "leader agreement",
+            Self::HighestLeads => "highest leads",
             Self::LogMatching => "log matching",
             Self::LeaderCompleteness => "leader completeness",
             Self::StateMachineSafety => "state-machine safety",
@@ -86,6 +94,7 @@ impl Guarantee {
             Self::MutualExclusion => "mutual exclusion",
             Self::LeaseExclusion => "lease exclusion",
             Self::FencedMutualExclusion => "fenced mutual exclusion",
+            Self::ExactlyOnce => "exactly once",
             Self::DeadlockFreedom => "deadlock freedom",
             Self::FirstComeFirstServed => "first come, first served",
             Self::Availability => "availability",

@@ -129,11 +129,13 @@ impl Implementation {
             | Guarantee::Convergence
             | Guarantee::VersionSafety => false,
             Guarantee::LeaderAgreement
+            | Guarantee::HighestLeads
             | Guarantee::Linearizability
             | Guarantee::Durability
             | Guarantee::MutualExclusion
             | Guarantee::LeaseExclusion
             | Guarantee::FencedMutualExclusion
+            | Guarantee::ExactlyOnce
             | Guarantee::DeadlockFreedom
             | Guarantee::FirstComeFirstServed
             | Guarantee::Availability => true,

@@ -21,6 +21,10 @@ pub fn all() -> Vec<Implementation> {
     ]
 }
 
+/// The names of the field's implementations that the suite knows; they are in builds with the feature
+/// `rivals`.
+pub const RIVALS: [&str; 4] = ["raft-rs", "omnipaxos", "openraft", "etcd"];
+
 /// The implementation of that name.
 pub fn named(name: &str) -> Option<Implementation> {
     all().into_iter().find(|implementation| implementation.name == name)

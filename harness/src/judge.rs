@@ -6,7 +6,7 @@
 
 mod elections;
 mod locks;
-mod registers;
+pub(crate) mod registers;
 mod service;
 
 use crate::guarantee::Violation;

@@ -21,8 +21,12 @@
 //! suite, and the report prints the command that replays it. What is not claimed is attacked all the
 //! same, and the counterexample is shown.
 
+pub mod case;
 mod client;
 mod director;
+pub mod dossier;
+pub mod exhaustive;
+pub mod export;
 pub mod guarantee;
 pub mod history;
 pub mod implementation;
@@ -30,10 +34,19 @@ pub mod implementations;
 pub mod judge;
 pub mod linear;
 pub mod measure;
+pub mod moves;
+#[cfg(feature = "mutants")]
+pub mod mutants;
+pub mod page;
 pub mod recorded;
+pub mod recording;
 pub mod report;
+#[cfg(feature = "rivals")]
+pub mod rivals;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
+pub mod sometimes;
 pub mod subject;
 pub mod suite;
 pub mod vocabulary;

@@ -8,7 +8,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use crate::guarantee::Guarantee;
 use crate::implementation::{Implementation, World};
-use crate::suite::{Cell, Finding, Selection, Verdict};
+use crate::suite::{self, Cell, Finding, Selection, Verdict};
 
 /// All tables: one a world (scenarios by implementations), one of guarantees, then what was broken.
 pub fn tables(selection: &Selection, cells: &[Cell]) -> String {
@@ -23,6 +23,7 @@ pub fn tables(selection: &Selection, cells: &[Cell]) -> String {
     }
     let _ = writeln!(text, "\nGuarantees (n: runs in which it held)");
     let _ = writeln!(text, "{}", guarantee_table(selection, cells));
+    text.push_str(&coverage(cells));
     text.push_str(&findings(cells));
     text
 }
@@ -81,28 +82,53 @@ fn standing(implementation: &Implementation, guarantee: Guarantee, cells: &[Cell
     }
     let mut runs = 0;
     let mut found: Option<(&Cell, &Finding)> = None;
+    let mut shown: Option<(&Cell, &Finding)> = None;
     for cell in cells.iter().filter(|cell| cell.implementation == implementation.name) {
         if !implementation.judges_in(guarantee, cell.world) {
             continue;
         }
         if let Verdict::Judged { broken, counterexamples } = &cell.verdict {
             runs += cell.totals.runs;
-            let mut all = broken.iter().chain(counterexamples);
-            if let (None, Some(finding)) = (found, all.find(|it| it.guarantee == guarantee)) {
-                found = Some((cell, finding));
-            }
+            let of_it =
+                |findings: &[Finding]| findings.iter().position(|it| it.guarantee == guarantee);
+            found = found.or_else(|| of_it(broken).map(|place| (cell, &broken[place])));
+            shown = shown
+                .or_else(|| of_it(counterexamples).map(|place| (cell, &counterexamples[place])));
         }
     }
     let claimed = implementation.claims.contains(&guarantee);
-    match (claimed, found) {
-        (_, None) if runs == 0 => "not tried".to_owned(),
-        (true, None) => format!("holds ({runs})"),
-        (true, Some((cell, finding))) => format!("BROKEN: {} seed {}", cell.scenario, finding.seed),
-        (false, Some((cell, finding))) => {
+    match (found, claimed, shown) {
+        (Some((cell, finding)), _, _) => {
+            format!("BROKEN: {} seed {}", cell.scenario, finding.seed)
+        }
+        (None, _, None) if runs == 0 => "not tried".to_owned(),
+        (None, true, None) => format!("holds ({runs})"),
+        // What is claimed was broken by what no one claims to survive.
+        (None, true, Some((cell, finding))) => {
+            format!("holds ({runs})\n(beyond: {} seed {})", cell.scenario, finding.seed)
+        }
+        (None, false, Some((cell, finding))) => {
             format!("not claimed: {} seed {}", cell.scenario, finding.seed)
         }
-        (false, None) => "not claimed".to_owned(),
+        (None, false, None) => "not claimed".to_owned(),
     }
+}
+
+/// In how many runs of each implementation rare states were reached: the three rarest, and those that
+/// were not.
+fn coverage(cells: &[Cell]) -> String {
+    let mut text = String::new();
+    for (name, coverage) in suite::coverage(cells) {
+        let reached = coverage.states.iter().filter(|(_, runs)| *runs > 0).count();
+        let mut rarest = coverage.states.clone();
+        rarest.sort_by_key(|(_, runs)| *runs);
+        let rarest: Vec<String> =
+            rarest.iter().take(3).map(|(state, runs)| format!("{state} ({runs})")).collect();
+        let all = coverage.states.len();
+        let rarest = rarest.join(", ");
+        let _ = writeln!(text, "Rare states, {name}: {reached} of {all} reached; rarest: {rarest}");
+    }
+    text
 }
 
 /// What was broken, and one counterexample of each guarantee that an implementation does not claim.

@@ -1,34 +1,27 @@
-//! One run: one implementation, one scenario, one world, one seed.
+//! One run: one implementation, one case.
+
+mod recovery;
 
 use std::time::Duration;
 
-use cluster::{Completion, InvalidConfig, NodeState, Rng, Timestamp, Unsupported};
+use cluster::sim::TraceEvent;
+use cluster::{Completion, InvalidConfig, Rng, Timestamp, Unsupported};
 use serde::Serialize;
 
+use crate::case::Case;
 use crate::client::{Client, Context, Elector, Locker, Reader, Resources, Worker};
 use crate::director::Director;
 use crate::guarantee::{Guarantee, Violation};
 use crate::history::History;
-use crate::implementation::{Implementation, Setting, Workload, World};
+use crate::implementation::{Implementation, Workload, World};
 use crate::judge;
-use crate::scenario::{Move, Needs, Scenario};
+use crate::moves::Move;
+use crate::scenario::{Needs, Scenario};
+use crate::sometimes::Marks;
 use crate::subject::Subject;
-use crate::vocabulary::{Answer, Op, Outcome};
+use crate::vocabulary::Answer;
 
-/// How a run is made.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where.
-    pub world: World,
-    /// Decides everything, in worlds that replay.
-    pub seed: u64,
-    /// How many nodes; the implementation's own number if none.
-    pub nodes: Option<usize>,
-    /// How long faults last.
-    pub span: Duration,
-    /// Whether to keep a line for everything that happens.
-    pub trace: bool,
-}
+pub use crate::case::Options;
 
 /// What came of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -51,9 +44,15 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Why the run proves nothing, if it does not: too few calls or faults, a checker out of time.
     pub vacuous: Option<String>,
-    /// A line for everything that happened, if that was wanted and the world can.
+    /// An event for everything that happened, if that was wanted and the world can.
     #[serde(skip)]
-    pub trace: Vec<String>,
+    pub trace: Vec<TraceEvent>,
+    /// The rare states that such runs should now and then be in, and which of them this one was in.
+    #[serde(skip)]
+    pub sometimes: (&'static [&'static str], Marks),
+    /// What clients saw, if a trace was wanted.
+    #[serde(skip)]
+    pub history: History,
 }
 
 /// Why there was no run.
@@ -81,27 +80,10 @@ pub enum NoRun {
     Config(#[from] InvalidConfig),
 }
 
-/// How long clients work before faults begin.
-const WARM_UP: Duration = Duration::from_millis(800);
-/// How long a node may take to tell what it has committed.
-const LOG_PATIENCE: Duration = Duration::from_secs(30);
-/// How often the end of a phase is looked for.
-const GLANCE: Duration = Duration::from_millis(20);
-/// Keeps the suite's choices apart from those of the world, which are drawn from the same seed.
-const SUITE_STREAM: u64 = 0x5CE7_A410_0000_0001;
-/// A run with fewer served calls proves nothing.
-const SERVED_MIN: usize = 10;
+/// How long just enough nodes must serve, once they are repaired and have had their grace.
+const CORE_SERVES: Duration = Duration::from_secs(1);
 
-/// How long recovery may take. Real time is given much more than it needs: a slow machine breaks no
-/// promise.
-fn patience(world: World) -> Duration {
-    match world {
-        World::Sim => Duration::from_secs(5),
-        World::Threads | World::Processes => Duration::from_secs(30),
-    }
-}
-
-/// Makes a run.
+/// Makes the run of `scenario` that `options` choose.
 ///
 /// # Errors
 /// [`NoRun`], when nothing could be shown.
@@ -113,29 +95,46 @@ pub fn run(
     if scenario.needs == Needs::Locks && implementation.workload != Workload::Locks {
         return Err(NoRun::NoLocks { implementation: implementation.name });
     }
-    let nodes = options.nodes.unwrap_or(implementation.nodes);
-    let mut subject = (implementation.start)(&Setting::new(options.world, nodes, options.seed))?;
-    if options.trace {
+    let case = Case::draw(implementation, scenario, options);
+    if case.faults_min == 0 && scenario.faults_min > 0 {
+        return Err(NoRun::TooFewNodes { scenario: scenario.name, nodes: case.nodes });
+    }
+    run_case(implementation, &case, options.trace)
+}
+
+/// Makes the run that `case` describes; with `trace`, keeps everything that happens.
+///
+/// # Errors
+/// [`NoRun`], when nothing could be shown.
+pub fn run_case(
+    implementation: &Implementation,
+    case: &Case,
+    trace: bool,
+) -> Result<Report, NoRun> {
+    let mut subject = (implementation.start)(&case.setting())?;
+    if trace {
         subject.start_trace();
     }
-    let mut rng = Rng::from_seed(options.seed ^ SUITE_STREAM);
-    let moves = scenario.moves(nodes, options.span, &mut rng);
-    let harms: usize = moves.iter().map(|(_, wanted)| wanted.harm(nodes)).sum();
-    let faults_min = scenario.faults_min.min(u32::try_from(harms).unwrap_or(u32::MAX));
-    if faults_min == 0 && scenario.faults_min > 0 {
-        return Err(NoRun::TooFewNodes { scenario: scenario.name, nodes });
-    }
-    let mut run = Run::new(implementation, subject, nodes, rng);
-    run.advance(Timestamp::ZERO + WARM_UP);
+    let mut run = Run::new(implementation, subject, case);
+    run.advance(Timestamp::ZERO + case.warm_up);
     let start = run.subject.now();
-    for (at, wanted) in moves {
-        run.advance(start + at);
-        run.make(&wanted)?;
+    for step in &case.steps {
+        run.advance(start + step.at);
+        run.make(&step.what)?;
     }
-    run.advance(start + options.span);
-    run.heal()?;
-    run.recover(options.world);
-    Ok(run.report(faults_min, options))
+    run.advance(start + case.span);
+    if case.core_first {
+        run.make(&Move::HealCore)?;
+        let until = run.subject.now() + implementation.grace + CORE_SERVES;
+        run.advance(until);
+    }
+    if case.recovery {
+        run.heal()?;
+        run.recover(case.world);
+    } else {
+        run.stop();
+    }
+    Ok(run.report(case, trace))
 }
 
 /// A run under way.
@@ -156,16 +155,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(
-        implementation: &'a Implementation,
-        subject: Box<dyn Subject>,
-        nodes: usize,
-        mut rng: Rng,
-    ) -> Self {
+    fn new(implementation: &'a Implementation, subject: Box<dyn Subject>, case: &Case) -> Self {
+        let mut rng = case.rng();
         let members = subject.members().to_vec();
-        let needs = (implementation.service_needs)(nodes);
+        let needs = (implementation.service_needs)(case.nodes);
         let director = Director::new(&members, needs, implementation.grace, rng.fork(1));
-        let clients = clients(implementation.workload, &mut rng);
+        let clients = clients(implementation.workload, case.clients, &mut rng);
         Self {
             implementation,
             subject,
@@ -227,18 +222,18 @@ impl<'a> Run<'a> {
 
     fn make(&mut self, wanted: &Move) -> Result<(), Unsupported> {
         match wanted {
-            Move::CrashHolder => {
-                if let Some(index) = self.await_holder() {
+            Move::CrashClient { holding } => {
+                if let Some(index) = self.await_client(*holding) {
                     self.with_client(index, |client, context| client.crash(context));
-                    self.director.note_client_fault();
+                    self.director.note_client_fault(self.subject.now());
                 }
                 Ok(())
             }
-            Move::PauseHolder(pause) => {
-                if let Some(index) = self.await_holder() {
+            Move::PauseClient { holding, pause } => {
+                if let Some(index) = self.await_client(*holding) {
                     let until = self.subject.now() + *pause;
                     self.clients[index].pause(until);
-                    self.director.note_client_fault();
+                    self.director.note_client_fault(self.subject.now());
                 }
                 Ok(())
             }
@@ -246,14 +241,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A client that holds a lock, as soon as there is one.
-    fn await_holder(&mut self) -> Option<usize> {
+    /// A client that holds a lock, or has a call under way, as soon as there is one.
+    fn await_client(&mut self, holding: bool) -> Option<usize> {
         let give_up = self.subject.now() + Duration::from_secs(1);
         while self.subject.now() < give_up {
-            let holders: Vec<usize> =
-                (0..self.clients.len()).filter(|&index| self.clients[index].holds()).collect();
-            if let Some(&holder) = self.rng.pick(&holders) {
-                return Some(holder);
+            let fits = |client: &dyn Client| if holding { client.holds() } else { client.calls() };
+            let all = 0..self.clients.len();
+            let fitting: Vec<usize> = all.filter(|&index| fits(&*self.clients[index])).collect();
+            if let Some(&index) = self.rng.pick(&fitting) {
+                return Some(index);
             }
             let step = self.subject.now() + Duration::from_millis(1);
             self.advance(step);
@@ -267,137 +263,28 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// After faults: service, agreement, last reads, convergence; each within its bound.
-    fn recover(&mut self, world: World) {
-        let patience = patience(world);
-        if !self.wait_for(patience, |run| run.clients.iter().all(|client| client.recovered())) {
-            let late = self.clients.iter().filter(|client| !client.recovered()).count();
-            let what = format!("{late} clients were not served within {patience:?} of the repair");
-            self.violations.push(Violation::new(Guarantee::Availability, what));
-        }
-        if self.implementation.judges(Guarantee::LeaderAgreement)
-            && !self.wait_for(patience, |run| run.disagreement().is_none())
-            && let Some(what) = self.disagreement()
-        {
-            self.violations.push(Violation::new(Guarantee::LeaderAgreement, what));
-        }
-        if self.implementation.judges(Guarantee::Convergence) {
-            self.settle(patience);
-        }
-        let now = self.subject.now();
-        for client in &mut self.clients {
-            client.finish(now);
-        }
-        if !self.wait_for(patience, |run| run.clients.iter().all(|client| client.finished())) {
-            let guarantee = match self.implementation.workload {
-                Workload::Locks => Guarantee::DeadlockFreedom,
-                Workload::Elections | Workload::Registers => Guarantee::Availability,
-            };
-            let what = format!("clients could not do their last calls within {patience:?}");
-            self.violations.push(Violation::new(guarantee, what));
-        }
-        if self.implementation.judges(Guarantee::Convergence)
-            && !self.wait_for(patience, |run| run.subject.converged().is_none_or(|it| it.is_ok()))
-            && let Some(Err(what)) = self.subject.converged()
-        {
-            self.violations.push(Violation::new(Guarantee::Convergence, what));
-        }
-        if self.implementation.judges(Guarantee::StateMachineSafety)
-            && self.implementation.workload == Workload::Registers
-        {
-            self.compare_logs();
+    /// Ends the run as it is: nobody learns how the calls under way would have ended.
+    fn stop(&mut self) {
+        self.director.look(&mut *self.subject);
+        for index in 0..self.clients.len() {
+            self.with_client(index, |client, context| client.crash(context));
         }
     }
 
-    /// Keeps clients from beginning anything new until nothing is on its way between replicas.
-    fn settle(&mut self, patience: Duration) {
-        for client in &mut self.clients {
-            client.rest();
-        }
-        if !self.wait_for(patience, |run| run.subject.settled().unwrap_or(true)) {
-            let what =
-                format!("replicas still had something to send {patience:?} after the repair");
-            self.violations.push(Violation::new(Guarantee::Convergence, what));
-        }
-    }
-
-    /// Lets time pass until `done`, for at most `patience`. Whether it came to that.
-    fn wait_for(&mut self, patience: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
-        let give_up = self.subject.now() + patience;
-        loop {
-            if done(self) {
-                return true;
-            }
-            let now = self.subject.now();
-            if now >= give_up {
-                return false;
-            }
-            self.advance(now + GLANCE);
-        }
-    }
-
-    /// Why the nodes do not agree on a leader, if they do not.
-    fn disagreement(&mut self) -> Option<String> {
-        let members = self.members.clone();
-        let states: Vec<_> = members.iter().map(|&node| self.subject.state(node)).collect();
-        let views: Vec<_> = states.iter().filter_map(|state| state.standing()).collect();
-        let leader = views.first().and_then(|view| view.leader);
-        let leads = leader
-            .and_then(|leader| members.iter().position(|&node| node == leader))
-            .is_some_and(|place| NodeState::leads(states[place]));
-        let agreed =
-            leads && views.len() == members.len() && views.iter().all(|view| view.leader == leader);
-        (!agreed).then(|| {
-            let views: Vec<String> = members
-                .iter()
-                .zip(&states)
-                .map(|(node, state)| match state {
-                    NodeState::Up(view) => format!("{node} names {:?}", view.leader),
-                    NodeState::Paused => format!("{node} is paused"),
-                    NodeState::Down => format!("{node} is down"),
-                })
-                .collect();
-            format!("no agreement on a leader: {}", views.join(", "))
-        })
-    }
-
-    /// Asks every node for what it has committed, and compares.
-    fn compare_logs(&mut self) {
-        let mut logs: Vec<(cluster::NodeId, Vec<u64>)> = Vec::new();
-        for node in self.members.clone() {
-            let request = self.subject.submit(node, Op::Committed);
-            let give_up = self.subject.now() + LOG_PATIENCE;
-            while let Some(completion) = self.subject.poll(give_up) {
-                if completion.request == request {
-                    if let Ok(Ok(Outcome::Log(log))) = completion.outcome {
-                        logs.push((node, log));
-                    }
-                    break;
-                }
-            }
-        }
-        if logs.len() < self.members.len() {
-            let (told, all) = (logs.len(), self.members.len());
-            self.undecided = Some(format!("only {told} of {all} nodes told what they committed"));
-        }
-        let Some((_, longest)) = logs.iter().max_by_key(|(_, log)| log.len()) else { return };
-        for (node, log) in &logs {
-            if let Some(at) = log.iter().zip(longest).position(|(own, other)| own != other) {
-                let what = format!("{node} has committed another entry at {} than others", at + 1);
-                self.violations.push(Violation::new(Guarantee::StateMachineSafety, what));
-                return;
-            }
-        }
-    }
-
-    fn report(mut self, faults_min: u32, options: &Options) -> Report {
+    fn report(mut self, case: &Case, keep: bool) -> Report {
         let faults = self.director.fired();
-        let elapsed = self.subject.now().since(Timestamp::ZERO);
-        self.history.windows = match options.world {
-            World::Sim => self.director.windows(self.history.healed.unwrap_or_default()),
+        let refused = self.director.refused().next();
+        let now = self.subject.now();
+        let elapsed = now.since(Timestamp::ZERO);
+        self.history.windows = match case.world {
+            World::Sim => self.director.windows(self.history.healed.unwrap_or(now)),
             // In real time a late answer is the machine's doing as often as the cluster's.
             World::Threads | World::Processes => Vec::new(),
         };
+        if let Some(node) = refused {
+            let what = format!("{node} refused to start, though nothing had damaged its disk");
+            self.violations.push(Violation::new(Guarantee::Availability, what));
+        }
         let mut violations = self.subject.violations().to_vec();
         violations.append(&mut self.violations);
         let (mut judged, undecided) = judge::judge(&self.history, self.implementation);
@@ -410,15 +297,16 @@ impl<'a> Run<'a> {
             new
         });
         let served = self.history.calls.iter().filter(|call| call.served()).count();
-        let vacuous = if served < SERVED_MIN {
-            Some(format!("only {served} calls were served, expected at least {SERVED_MIN}"))
+        let Case { served_min, faults_min, .. } = *case;
+        let vacuous = if served < served_min {
+            Some(format!("only {served} calls were served, expected at least {served_min}"))
         } else if faults < faults_min {
             Some(format!("only {faults} faults were injected, expected at least {faults_min}"))
         } else {
             undecided.or(self.undecided)
         };
         Report {
-            seed: options.seed,
+            seed: case.seed,
             digest: self.subject.digest(),
             events: self.subject.events(),
             elapsed,
@@ -427,24 +315,24 @@ impl<'a> Run<'a> {
             faults,
             violations,
             vacuous,
+            sometimes: self.subject.sometimes(),
             trace: self.subject.take_trace(),
+            history: if keep { self.history } else { History::default() },
         }
     }
 }
 
-fn clients(workload: Workload, rng: &mut Rng) -> Vec<Box<dyn Client>> {
-    let mut make = |count: u32, client: fn(u32, Rng) -> Box<dyn Client>| {
+fn clients(workload: Workload, count: u32, rng: &mut Rng) -> Vec<Box<dyn Client>> {
+    let mut make = |client: fn(u32, Rng) -> Box<dyn Client>| {
         (0..count).map(|index| client(index, rng.fork(u64::from(index) + 10))).collect()
     };
     match workload {
         Workload::Elections => {
-            make(3, |index, rng| Box::new(Worker::new(index, Elector::default(), rng)))
+            make(|index, rng| Box::new(Worker::new(index, Elector::default(), rng)))
         }
         Workload::Registers => {
-            make(4, |index, rng| Box::new(Worker::new(index, Reader::default(), rng)))
+            make(|index, rng| Box::new(Worker::new(index, Reader::default(), rng)))
         }
-        Workload::Locks => {
-            make(4, |index, rng| Box::new(Worker::new(index, Locker::new(index), rng)))
-        }
+        Workload::Locks => make(|index, rng| Box::new(Worker::new(index, Locker::new(index), rng))),
     }
 }

@@ -1,7 +1,7 @@
 //! An implementation under test: a [`Cluster`] that speaks the suite's language and can be looked
 //! into, as far as its world allows.
 
-use cluster::sim::{Sim, Stepped};
+use cluster::sim::{Sim, Stepped, TraceEvent};
 use cluster::threads::Threads;
 use cluster::{
     Cluster, Completion, Fault, InvalidConfig, Members, Node, NodeId, NodeState, Now, RequestId,
@@ -10,6 +10,7 @@ use cluster::{
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::Setting;
+use crate::sometimes::Marks;
 use crate::vocabulary::{Answer, Op};
 
 /// A running cluster under test. Object-safe: one table holds unlike implementations.
@@ -24,17 +25,28 @@ pub trait Subject: Cluster<Request = Op, Response = Answer> {
     /// Whether all replicas agree by now; none in worlds that cannot look inside.
     fn converged(&self) -> Option<Result<(), String>>;
 
+    /// How many records are durable on the disk of `node`; none in worlds that cannot look inside.
+    fn durable(&self, _node: NodeId) -> Option<usize> {
+        None
+    }
+
     /// A hash over everything that happened, in worlds that replay.
     fn digest(&self) -> Option<u64>;
 
     /// How many inputs nodes have handled, in worlds that count them.
     fn events(&self) -> u64;
 
-    /// From now on keep a line for everything that happens, in worlds that can.
+    /// The rare states that a full run must have been in, and which of them this one was in. None in
+    /// worlds that cannot look inside.
+    fn sometimes(&self) -> (&'static [&'static str], Marks) {
+        (&[], Marks::default())
+    }
+
+    /// From now on keep an event for everything that happens, in worlds that can.
     fn start_trace(&mut self) {}
 
-    /// The lines kept.
-    fn take_trace(&mut self) -> Vec<String> {
+    /// The events kept.
+    fn take_trace(&mut self) -> Vec<TraceEvent> {
         Vec::new()
     }
 }
@@ -60,6 +72,18 @@ pub trait Pattern: Send + Sync + 'static {
         all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation>;
 
+    /// The rare states that a full run must have been in, by name; at most 64. The first is "two nodes
+    /// act as leader at once" where nodes lead.
+    const SOMETIMES: &'static [&'static str] = &[];
+
+    /// Which of them `monitor` has seen.
+    fn marks(_monitor: &Self::Monitor) -> Marks {
+        Marks::default()
+    }
+
+    /// Ticks off what a node's gauges show; asked now and then.
+    fn notice_gauges(_gauges: &[(&'static str, u64)], _marks: &mut Marks) {}
+
     /// Whether nothing is on its way between replicas: no request under way, no hint kept.
     fn settled(_nodes: &mut dyn Iterator<Item = Seen<'_, Self::Node>>) -> bool {
         true
@@ -84,6 +108,7 @@ pub struct InSim<P: Pattern> {
 struct Watch<P: Pattern> {
     members: Vec<NodeId>,
     monitor: P::Monitor,
+    marks: Marks,
     violations: Vec<Violation>,
 }
 
@@ -100,6 +125,7 @@ impl<P: Pattern> InSim<P> {
         let watch = Watch {
             members: members.as_slice().to_vec(),
             monitor: P::Monitor::default(),
+            marks: Marks::default(),
             violations: Vec::new(),
         };
         let sim = Sim::new(config, members, setting.sim.clone())?;
@@ -115,12 +141,20 @@ impl<P: Pattern> Watch<P> {
             let leaders: Vec<_> = leaders.collect();
             let what = format!("{leaders:?} act as leader at once, at {:?}", sim.now());
             self.report(Violation::new(Guarantee::NoSplitBrain, what));
+            self.marks.set(0);
         }
         let Some(stepped) = seen(sim, id) else { return };
         let mut all = self.members.iter().filter_map(|&id| seen(sim, id));
         if let Err(violation) = P::observe(&mut self.monitor, stepped, &mut all) {
             let what = format!("{}, at {:?}", violation.what, sim.now());
             self.report(Violation { what, ..violation });
+        }
+    }
+
+    /// Looks at the gauges of the nodes that are up.
+    fn look_at_gauges(&mut self, sim: &Sim<P::Node>) {
+        for node in self.members.iter().filter_map(|&id| sim.node(id)) {
+            P::notice_gauges(&node.gauges(), &mut self.marks);
         }
     }
 
@@ -161,6 +195,7 @@ impl<P: Pattern> Cluster for InSim<P> {
     }
 
     fn inject(&mut self, fault: &Fault) -> Result<(), Unsupported> {
+        self.watch.look_at_gauges(&self.sim);
         self.sim.inject(fault)?;
         // Nodes may have run: one that was started, or that goes on.
         for id in self.watch.members.clone() {
@@ -185,6 +220,14 @@ impl<P: Pattern> Subject for InSim<P> {
         Some(P::converged(&mut all))
     }
 
+    fn durable(&self, node: NodeId) -> Option<usize> {
+        Some(self.sim.durable(node).len())
+    }
+
+    fn sometimes(&self) -> (&'static [&'static str], Marks) {
+        (P::SOMETIMES, self.watch.marks.and(P::marks(&self.watch.monitor)))
+    }
+
     fn digest(&self) -> Option<u64> {
         Some(self.sim.digest())
     }
@@ -197,7 +240,7 @@ impl<P: Pattern> Subject for InSim<P> {
         self.sim.start_trace();
     }
 
-    fn take_trace(&mut self) -> Vec<String> {
+    fn take_trace(&mut self) -> Vec<TraceEvent> {
         self.sim.take_trace()
     }
 }

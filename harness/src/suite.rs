@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, World};
+use crate::implementations::RIVALS;
 use crate::run::{NoRun, Options, Report, run};
 use crate::scenario::Scenario;
+use crate::sometimes::Coverage;
 
 /// Which runs to make.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub struct Cell {
     pub verdict: Verdict,
     /// What it rests on.
     pub totals: Totals,
+    /// Which rare states it was in, in how many runs.
+    pub coverage: Coverage,
     /// How many nodes its clusters had, if not as many as the implementation wants.
     pub nodes: Option<usize>,
     /// How long faults lasted.
@@ -130,6 +134,9 @@ impl Cell {
             "cargo xtask conformance --implementation {} --scenario {} --world {} --seed {seed}",
             self.implementation, self.scenario, self.world
         );
+        if RIVALS.contains(&self.implementation) {
+            command += " --rivals";
+        }
         if let Some(nodes) = self.nodes {
             command += &format!(" --nodes {nodes}");
         }
@@ -161,6 +168,18 @@ impl fmt::Display for Cell {
             Verdict::CannotTake { .. } => write!(f, "cannot take this fault"),
         }
     }
+}
+
+/// Which rare states each implementation was in, over all of its cells.
+pub fn coverage(cells: &[Cell]) -> Vec<(&'static str, Coverage)> {
+    let mut all: Vec<(&'static str, Coverage)> = Vec::new();
+    for cell in cells.iter().filter(|cell| !cell.coverage.states.is_empty()) {
+        match all.iter_mut().find(|(name, _)| *name == cell.implementation) {
+            Some((_, coverage)) => coverage.merge(&cell.coverage),
+            None => all.push((cell.implementation, cell.coverage.clone())),
+        }
+    }
+    all
 }
 
 /// Makes every selected run, a few at a time, and tells `progress` of each that is over.
@@ -271,6 +290,7 @@ fn gather(
     reports: Vec<Result<Report, NoRun>>,
 ) -> Result<Cell, NoRun> {
     let mut totals = Totals::default();
+    let mut coverage = Coverage::default();
     let mut findings: BTreeMap<Guarantee, Finding> = BTreeMap::new();
     let mut vacuous = None;
     let mut cannot = None;
@@ -287,6 +307,7 @@ fn gather(
             }
         };
         totals.runs += 1;
+        coverage.add(report.sometimes.0, report.sometimes.1);
         totals.events += report.events;
         totals.elapsed += report.elapsed;
         totals.calls += report.calls as u64;
@@ -303,16 +324,19 @@ fn gather(
             }
         }
     }
-    let (broken, counterexamples): (Vec<_>, Vec<_>) = findings
-        .into_values()
-        .partition(|finding| implementation.claims.contains(&finding.guarantee));
+    // Nobody claims anything beyond what the field's protocols can survive.
+    let claims: &[Guarantee] = if scenario.beyond.is_none() { implementation.claims } else { &[] };
+    let (broken, counterexamples): (Vec<_>, Vec<_>) =
+        findings.into_values().partition(|finding| claims.contains(&finding.guarantee));
     let verdict = match (cannot, vacuous) {
         (Some(why), _) if totals.runs == 0 => Verdict::CannotTake { why },
         // A broken claim says more than a run that proved nothing.
-        (_, Some((seed, why))) if broken.is_empty() => Verdict::Vacuous { seed, why },
+        (_, Some((seed, why))) if broken.is_empty() && scenario.beyond.is_none() => {
+            Verdict::Vacuous { seed, why }
+        }
         (_, _) => Verdict::Judged { broken, counterexamples },
     };
     let (implementation, scenario) = (implementation.name, scenario.name);
     let (nodes, span) = (selection.nodes, selection.span_in(world));
-    Ok(Cell { implementation, scenario, world, verdict, totals, nodes, span })
+    Ok(Cell { implementation, scenario, world, verdict, totals, coverage, nodes, span })
 }

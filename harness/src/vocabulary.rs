@@ -50,6 +50,11 @@ pub enum Op {
         /// For how long from now.
         ttl: Duration,
     },
+    /// Locks: who holds it?
+    Inspect {
+        /// Which lock.
+        lock: u32,
+    },
     /// Locks: give it back.
     Release {
         /// Which lock.
@@ -90,7 +95,15 @@ pub enum Outcome {
         valid_for: Duration,
     },
     /// To [`Op::Release`].
-    Released,
+    Released {
+        /// How many holds the owner has left of it.
+        holds_left: u32,
+    },
+    /// To [`Op::Inspect`].
+    Holder {
+        /// The holder's token; none if the lock is free.
+        token: Option<u64>,
+    },
 }
 
 /// Why a node did nothing, or does not know what it did.

@@ -135,7 +135,10 @@ impl Replica {
 impl Replica {
     /// Asks all replicas, the suspected ones too: if one is there after all, it stays up to date.
     fn ask_all(&mut self, count: u64, operation: &Operation, out: &mut Out) {
-        for slot in 0..self.ring.at(operation.place).len() {
+        let replicas = self.ring.at(operation.place).len();
+        for nth in 0..replicas {
+            let backwards = self.config.planted.is(Mutant::AsksBackwards);
+            let slot = if backwards { replicas - 1 - nth } else { nth };
             let to = self.ring.at(operation.place)[slot];
             self.ask(count, operation, slot, out);
             if let Phase::Store { entry, .. } = &operation.phase

@@ -31,7 +31,7 @@ pub struct Violation {
 /// 3. a version of a key has one value, on all nodes and in all hints, for ever;
 /// 4. a replica's version of a key never goes back while it runs;
 /// 5. nor does it, across a crash, to less than what was durable;
-/// 6. a node's incarnation grows with every boot.
+/// 6. an incarnation that was durable, so that things were named by it, is never a node's again.
 #[derive(Clone, Debug, Default)]
 pub struct Monitor {
     values: BTreeMap<(Key, Version), Entry>,
@@ -42,6 +42,7 @@ pub struct Monitor {
 #[derive(Clone, Debug, Default)]
 struct Seen {
     life: u64,
+    /// The last one that was durable.
     incarnation: u32,
     revision: u64,
     hints: u64,
@@ -102,6 +103,9 @@ impl Monitor {
         seen.revision = replica.revision();
         seen.hints = replica.hints.revision();
         seen.durable = replica.durable;
+        if replica.is_ready() {
+            seen.incarnation = replica.incarnation.get();
+        }
         Ok(())
     }
 }
@@ -126,7 +130,6 @@ impl Seen {
             *history = History { version, durable: version, pending: Vec::new() };
         }
         self.life = replica.life;
-        self.incarnation = incarnation;
         self.revision = 0;
         self.hints = 0;
         self.durable = PersistCount::default();

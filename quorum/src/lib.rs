@@ -96,6 +96,7 @@ pub mod invariants;
 mod config;
 mod coordinator;
 mod error;
+mod explore;
 mod handoff;
 mod hints;
 mod message;

@@ -26,6 +26,8 @@ pub enum Mutant {
     NoTagQuery,
     /// A node comes up again with the incarnation it had, and names new versions as old ones.
     IncarnationKept,
+    /// No bug: replicas are asked in the other order.
+    AsksBackwards,
 }
 
 #[cfg(feature = "mutants")]
@@ -42,6 +44,9 @@ impl Mutant {
         Self::NoTagQuery,
         Self::IncarnationKept,
     ];
+
+    /// Changes that break nothing, and that no judge may take for a bug.
+    pub const HARMLESS: [Self; 1] = [Self::AsksBackwards];
 }
 
 /// The bug that a configuration carries, if any.

@@ -116,6 +116,11 @@ impl Replica {
         self.peers.is_live(node)
     }
 
+    /// When the other nodes are probed next.
+    pub(crate) fn next_probe(&self) -> Timestamp {
+        self.next_probe
+    }
+
     fn status(&self) -> Status {
         Status {
             node: self.id,
@@ -294,7 +299,7 @@ impl Replica {
     }
 
     /// Whether this life's incarnation is durable, so that things may be named by it.
-    fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.durable >= PersistCount(1)
     }
 }

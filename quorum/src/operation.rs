@@ -12,7 +12,7 @@ use crate::version::{Entry, Key, Value, Version};
 ///
 /// Replicas are named by their place in the key's list, of which there are at most 65: the
 /// [`REPLICATION_MAX`](crate::Config::REPLICATION_MAX), and one that a mutant adds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub(crate) struct Tally {
     seen: u128,
     count: usize,
@@ -48,7 +48,7 @@ impl Tally {
 }
 
 /// What the replies to a read have shown so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Replies {
     /// By place in the key's list.
     versions: Vec<Option<Version>>,
@@ -90,7 +90,7 @@ impl Replies {
 }
 
 /// How far an operation has come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Phase {
     /// A write asks for the largest version.
     Query {
@@ -145,6 +145,11 @@ pub(crate) struct Operations {
 impl Operations {
     pub(crate) fn len(&self) -> usize {
         self.under_way.len()
+    }
+
+    /// All of them, by count.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Operation)> {
+        self.under_way.iter().map(|(&count, operation)| (count, operation))
     }
 
     /// Takes an operation out, to work on it. Whoever does puts it back, unless it is over.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cluster::{Members, NodeId};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Peer {
     id: NodeId,
     /// Whether it was probed and has answered nothing since.
@@ -22,7 +22,7 @@ struct Peer {
 }
 
 /// The liveness view of one node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Peers {
     own: NodeId,
     /// Ascending by id, the node itself not among them.

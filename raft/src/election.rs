@@ -9,11 +9,12 @@ use crate::quorum::{Tally, tally};
 use crate::{Error, Position, StateMachine, Term};
 
 /// What a candidate knows.
+#[derive(Clone)]
 pub(crate) struct Campaign {
     /// For each member, by its place, what it has answered.
-    votes: Vec<Option<bool>>,
+    pub(crate) votes: Vec<Option<bool>>,
     /// How many records must be durable before its vote for itself counts.
-    ballot: PersistCount,
+    pub(crate) ballot: PersistCount,
 }
 
 impl<S: StateMachine> Raft<S> {

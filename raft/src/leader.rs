@@ -12,12 +12,13 @@ use crate::quorum::reached_by_majority;
 use crate::{Error, LogIndex, Position, Round, StateMachine, Term};
 
 /// What a leader knows.
+#[derive(Clone)]
 pub(crate) struct Leadership {
     /// The first entry of its term: a no-op.
     pub(crate) first: LogIndex,
     pub(crate) heartbeat_at: Timestamp,
     /// One a member, by its place; its own is not used.
-    followers: Vec<Progress>,
+    pub(crate) followers: Vec<Progress>,
     pub(crate) reads: Reads,
     /// Kept for their memory.
     indexes: Vec<LogIndex>,
@@ -29,7 +30,7 @@ pub(crate) struct Leadership {
 /// A read is answered once a majority has answered a round that began after the read arrived: then
 /// no other leader can have committed anything before that moment. One round is under way at a
 /// time; reads that arrive meanwhile share the next one.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(crate) struct Reads {
     round: Round,
     /// Waiting for the answers to `round`.
@@ -124,6 +125,10 @@ impl<S: StateMachine> Raft<S> {
         self.counts.leaderships += 1;
         let (term, index) = (self.term, last.next());
         self.log.push(Arc::new(Entry { term, index, payload: Payload::Noop }));
+        if self.config.planted.is(Mutant::NoopTwice) {
+            let index = index.next();
+            self.log.push(Arc::new(Entry { term, index, payload: Payload::Noop }));
+        }
         self.events.push(Event::ElectedLeader { term });
     }
 

@@ -110,6 +110,7 @@ mod message;
 mod node;
 
 mod election;
+mod explore;
 mod follower;
 mod leader;
 mod log;

@@ -14,7 +14,7 @@ use crate::{LogIndex, Position, Term};
 /// 1. the entry at place `i` has index `i`: there are no gaps;
 /// 2. terms never decrease from one entry to the next;
 /// 3. `durable <= saved <= last`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Log<C> {
     /// Entry `i` is at `i - 1`.
     entries: Vec<Arc<Entry<C>>>,
@@ -50,6 +50,21 @@ impl<C> Log<C> {
 
     pub(crate) fn durable(&self) -> LogIndex {
         self.durable
+    }
+
+    /// The last index that has been handed to the disk.
+    pub(crate) fn saved_index(&self) -> LogIndex {
+        self.saved
+    }
+
+    /// What is on its way to the disk; see the field.
+    pub(crate) fn unsynced(&self) -> &VecDeque<(PersistCount, LogIndex)> {
+        &self.unsynced
+    }
+
+    /// All of it.
+    pub(crate) fn entries(&self) -> &[Arc<Entry<C>>] {
+        &self.entries
     }
 
     pub(crate) fn truncations(&self) -> u64 {

@@ -47,6 +47,10 @@ pub enum Mutant {
     CommitsAllAtBoot,
     /// A node applies each batch of committed commands last first.
     AppliesBackwards,
+    /// No bug: a leader is heard twice as often.
+    HeartbeatsTwiceAsOften,
+    /// No bug: a new leader begins its term with two empty entries.
+    NoopTwice,
 }
 
 impl Mutant {
@@ -74,6 +78,10 @@ impl Mutant {
         Self::CommitsAllAtBoot,
         Self::AppliesBackwards,
     ];
+
+    /// Changes that break nothing, and that no judge may take for a bug.
+    #[cfg(feature = "mutants")]
+    pub const HARMLESS: [Self; 2] = [Self::HeartbeatsTwiceAsOften, Self::NoopTwice];
 }
 
 /// The bug in a configuration, if any.

@@ -36,6 +36,7 @@ pub(crate) type Out<S, P, E> =
 ///    node runs;
 /// 2. in one term it votes for one candidate at most;
 /// 3. while it leads, its log only grows.
+#[derive(Clone)]
 pub struct Raft<S: StateMachine> {
     pub(crate) id: NodeId,
     /// Its place among the members.
@@ -68,10 +69,11 @@ pub struct Raft<S: StateMachine> {
     pub(crate) events: Vec<Event>,
     pub(crate) counts: Counts,
     /// The queries of linearizable reads that this node took as a [`Node`], in order.
-    queries: VecDeque<(RequestId, S::Query)>,
+    pub(crate) queries: VecDeque<(RequestId, S::Query)>,
 }
 
 /// The part a node plays, with what only that part knows.
+#[derive(Clone)]
 pub(crate) enum Part {
     Follower,
     Candidate(Campaign),
@@ -306,7 +308,9 @@ impl<S: StateMachine> Raft<S> {
         match &mut self.part {
             Part::Leader(leadership) => {
                 if now.monotonic >= leadership.heartbeat_at {
-                    leadership.heartbeat_at = now.monotonic + self.config.heartbeat;
+                    let often = self.config.planted.is(Mutant::HeartbeatsTwiceAsOften);
+                    let pause = self.config.heartbeat / if often { 2 } else { 1 };
+                    leadership.heartbeat_at = now.monotonic + pause;
                     leadership.all_due();
                 }
             }

@@ -11,7 +11,7 @@ use crate::{LogIndex, Round};
 /// something is refused, as it is after a loss, it probes again.
 ///
 /// Guarantee: `matched < next`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(crate) struct Progress {
     /// Invariant: up to here the follower's log equals the leader's, durably. Never decreases.
     pub(crate) matched: LogIndex,
@@ -24,7 +24,7 @@ pub(crate) struct Progress {
     pub(crate) due: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(crate) enum Pace {
     /// One append at a time; `asked` while its answer is awaited.
     Probe { asked: bool },

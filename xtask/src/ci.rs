@@ -9,15 +9,24 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     step("formatting", &mut cargo(&["fmt", "--all", "--check"]))?;
     let lints = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     step("lints", &mut cargo(&lints))?;
-    let planted = "harness/mutants";
-    let lints =
-        ["clippy", "--workspace", "--all-targets", "--features", planted, "--", "-Dwarnings"];
-    step("lints with planted bugs", &mut cargo(&lints))?;
-    let mut docs = cargo(&["doc", "--workspace", "--no-deps"]);
+    let all = "xtask/mutants,xtask/rivals";
+    let lints = ["clippy", "--workspace", "--all-targets", "--features", all, "--", "-Dwarnings"];
+    step("lints with planted bugs and rivals", &mut cargo(&lints))?;
+    let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--features", "harness/rivals"]);
     step("docs", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
     step("tests", &mut cargo(&["xtask", "test"]))?;
+    let rivals = ["test", "--package", "harness", "--features", "rivals", "--test", "rivals"];
+    step("tests of the rivals' adapters", &mut cargo(&rivals))?;
     demos::run()?;
-    step("conformance", &mut cargo(&["xtask", "conformance"]))?;
+    step("every schedule", &mut cargo(&["xtask", "exhaustive"]))?;
+    step("planted bugs", &mut cargo(&["xtask", "mutants", "--json", "target/mutants.json"]))?;
+    let report = ["--report", "target/report", "--mutants", "target/mutants.json"];
+    let mut conformance = cargo(&["xtask", "conformance"]);
+    step("conformance", conformance.args(report))?;
+    let rivals =
+        ["raft-rs", "omnipaxos", "openraft", "etcd"].map(|name| ["--implementation", name]);
+    let mut conformance = cargo(&["xtask", "conformance", "--rivals", "--seeds", "20"]);
+    step("conformance of the rivals", conformance.args(rivals.as_flattened()))?;
     let quick = ["bench", "--workspace", "--benches", "--", "--test"];
     step("benches run", &mut cargo(&quick))?;
     Ok(ExitCode::SUCCESS)

@@ -1,19 +1,31 @@
 //! `cargo xtask conformance`: implementations, scenarios, worlds, seeds; a table of verdicts.
 
+mod pages;
+
 use std::fs;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+#[cfg(not(feature = "rivals"))]
+use crate::shell::again_with;
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
+use harness::case::Case;
 use harness::implementation::{Implementation, Setting, World};
+use harness::implementations::RIVALS;
 use harness::report;
-use harness::run::{NoRun, Options, Report};
+use harness::run::{NoRun, Options, Report, run_case};
 use harness::scenario::{self, Scenario};
-use harness::suite::{self, Selection};
+use harness::shrink::Shrunk;
+use harness::sometimes;
+use harness::suite::{self, Cell, Selection};
+
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// With how many seeds each simulated cell is run, unless told otherwise.
+const SEEDS: u64 = 200;
 
 /// Put implementations through the failure scenarios and print what holds.
 #[derive(clap::Args)]
@@ -21,6 +33,9 @@ pub(crate) struct Args {
     /// Only this implementation; may be given several times
     #[arg(long, short, value_parser = PossibleValuesParser::new(implementation_names()))]
     implementation: Vec<String>,
+    /// The field's implementations too: raft-rs, omnipaxos, openraft, and etcd if it is installed
+    #[arg(long)]
+    rivals: bool,
     /// Only this scenario; may be given several times
     #[arg(long, short, value_parser = PossibleValuesParser::new(Scenario::names()))]
     scenario: Vec<String>,
@@ -28,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, short, value_parser = PossibleValuesParser::new(World::ALL.map(World::name)))]
     world: Vec<String>,
     /// How many seeds each simulated cell is run with
-    #[arg(long, default_value_t = 200, value_parser = whole::<1, 1_000_000>)]
+    #[arg(long, default_value_t = SEEDS, value_parser = whole::<1, 1_000_000>)]
     seeds: u64,
     /// The first of those seeds
     #[arg(long, default_value_t = 1, value_parser = whole::<0, { u64::MAX / 2 }>)]
@@ -45,8 +60,23 @@ pub(crate) struct Args {
     /// How long faults last in real time, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_500, value_parser = whole::<500, 3_600_000>)]
     scenario_time_real: u64,
-    /// With --seed: print a line for everything that happens in the simulated world
-    #[arg(long, requires = "seed")]
+    /// Run what this file describes, instead of the suite's scenarios
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "scenario", "world", "seeds", "first_seed", "seed", "nodes", "scenario_time",
+        "scenario_time_real", "json", "junit",
+    ])]
+    scenario_file: Option<PathBuf>,
+    /// Write the verdicts and a page for each finding into this folder, as HTML
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "scenario_file"])]
+    report: Option<PathBuf>,
+    /// With --report: show these verdicts on planted bugs, from `cargo xtask mutants --json`
+    #[arg(long, value_name = "FILE", requires = "report")]
+    mutants: Option<PathBuf>,
+    /// With --seed: cut down a run that breaks something, and write it to this file
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    shrink: Option<PathBuf>,
+    /// With --seed or --scenario-file: print a line for everything that happens in the simulated world
+    #[arg(long)]
     trace: bool,
     /// Write the verdicts to this file, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
@@ -73,10 +103,52 @@ fn nodes(text: &str) -> Result<usize, String> {
 }
 
 fn implementation_names() -> Vec<&'static str> {
-    harness::implementations::all().iter().map(|implementation| implementation.name).collect()
+    let ours =
+        harness::implementations::all().into_iter().map(|implementation| implementation.name);
+    ours.chain(RIVALS).collect()
+}
+
+/// Whether an ordinary build has what the arguments ask for.
+#[cfg(not(feature = "rivals"))]
+fn is_enough(args: &Args) -> bool {
+    let rival = |name: &String| RIVALS.contains(&name.as_str());
+    !(args.rivals || args.implementation.iter().any(rival))
+}
+
+/// Everyone who can be judged, the field's too if that is wanted or they are named. Who is absent
+/// from this machine is told of.
+fn judged(args: &Args) -> anyhow::Result<Vec<Implementation>> {
+    let chosen = |name: &str| {
+        args.implementation.is_empty() || args.implementation.iter().any(|wanted| wanted == name)
+    };
+    let mut all = harness::implementations::all();
+    #[cfg(feature = "rivals")]
+    if args.rivals || !args.implementation.is_empty() {
+        for (name, why) in harness::rivals::absent() {
+            if chosen(name) {
+                println!("skipped: {name}: {why}");
+                if std::env::var_os("CI_REQUIRE_ENGINES").is_some() {
+                    bail!("{name} is required here");
+                }
+            }
+        }
+        all.extend(harness::rivals::all());
+    }
+    all.retain(|implementation| chosen(implementation.name));
+    Ok(all)
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    #[cfg(not(feature = "rivals"))]
+    if !is_enough(args) {
+        return again_with("rivals");
+    }
+    if args.trace && args.seed.is_none() && args.scenario_file.is_none() {
+        bail!("--trace tells one run: add --seed or --scenario-file");
+    }
+    if let Some(path) = &args.scenario_file {
+        return replay_file(args, path);
+    }
     let selection = select(args)?;
     match args.seed {
         Some(seed) => replay(args, &selection, seed),
@@ -87,10 +159,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn select(args: &Args) -> anyhow::Result<Selection> {
     let chosen =
         |chosen: &[String], name: &str| chosen.is_empty() || chosen.iter().any(|it| it == name);
-    let implementations: Vec<Implementation> = harness::implementations::all()
-        .into_iter()
-        .filter(|implementation| chosen(&args.implementation, implementation.name))
-        .collect();
+    let implementations = judged(args)?;
     let scenarios = scenario::ALL
         .iter()
         .copied()
@@ -103,7 +172,8 @@ fn select(args: &Args) -> anyhow::Result<Selection> {
     };
     if let Some(nodes) = args.nodes {
         for implementation in &implementations {
-            if let Err(invalid) = (implementation.start)(&Setting::new(World::Sim, nodes, 0)) {
+            let world = implementation.worlds[0];
+            if let Err(invalid) = (implementation.start)(&Setting::new(world, nodes, 0)) {
                 bail!("--nodes {nodes}: {} cannot be built so: {invalid}", implementation.name);
             }
         }
@@ -144,7 +214,15 @@ fn judge(args: &Args, selection: &Selection) -> anyhow::Result<ExitCode> {
         fs::write(path, report::junit(&cells)?)
             .with_context(|| format!("--junit {}", path.display()))?;
     }
+    if let Some(dir) = &args.report {
+        let mutants = args.mutants.as_deref();
+        pages::write(dir, mutants, selection, &cells, start.elapsed())?;
+    }
     let failed = cells.iter().filter(|cell| cell.failed()).count();
+    let missing = if is_full(args) { unreached(&cells) } else { Vec::new() };
+    for (implementation, state) in &missing {
+        println!("NEVER REACHED by {implementation}: {state}");
+    }
     if runs == 0 {
         bail!("nothing was run: none of the implementations can take any of the scenarios");
     }
@@ -153,7 +231,31 @@ fn judge(args: &Args, selection: &Selection) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     println!("every claim held");
+    if !missing.is_empty() {
+        println!(
+            "but {} rare states were never reached: what they would show is not known",
+            missing.len()
+        );
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether every scenario is run with as many seeds as usual: then every rare state must be reached.
+fn is_full(args: &Args) -> bool {
+    let simulated =
+        args.world.is_empty() || args.world.iter().any(|world| world == World::Sim.name());
+    args.scenario.is_empty() && args.nodes.is_none() && args.seeds >= SEEDS && simulated
+}
+
+/// The rare states that no run reached though some should have, with the implementation.
+fn unreached(cells: &[Cell]) -> Vec<(&'static str, &'static str)> {
+    let mut missing = Vec::new();
+    for (name, coverage) in suite::coverage(cells) {
+        let due = |state: &&str| !sometimes::impossible(name).contains(state);
+        missing.extend(coverage.missing().filter(due).map(|state| (name, state)));
+    }
+    missing
 }
 
 fn progress_bar(runs: u64) -> ProgressBar {
@@ -176,7 +278,13 @@ fn replay(args: &Args, selection: &Selection, seed: u64) -> anyhow::Result<ExitC
                 let options = Options { world, seed, nodes, span, trace: args.trace };
                 println!("{} × {} × {world}, seed {seed}", implementation.name, scenario.name);
                 match harness::run::run(implementation, scenario, &options) {
-                    Ok(report) => failed |= tell(implementation, &report),
+                    Ok(report) => {
+                        failed |= tell(implementation, scenario.beyond, &report);
+                        if let Some(path) = &args.shrink {
+                            let case = Case::draw(implementation, scenario, &options);
+                            shrink(implementation, &case, &report, path)?;
+                        }
+                    }
                     Err(no_run @ NoRun::Config(_)) => bail!("{}: {no_run}", implementation.name),
                     Err(no_run) => println!("  cannot take this fault: {no_run}"),
                 }
@@ -186,8 +294,73 @@ fn replay(args: &Args, selection: &Selection, seed: u64) -> anyhow::Result<ExitC
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Cuts down the first thing that `report` shows broken, and writes it to `path`.
+fn shrink(
+    implementation: &Implementation,
+    case: &Case,
+    report: &Report,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let Some(violation) = report.violations.first() else {
+        bail!("--shrink: nothing is broken in this run");
+    };
+    let Some(shrunk) = harness::shrink::shrink(implementation, case, violation.guarantee) else {
+        bail!("--shrink: the run does not break {} again", violation.guarantee);
+    };
+    fs::write(path, shrunk.case.to_toml()).with_context(|| path.display().to_string())?;
+    let Shrunk { events, events_before, runs, .. } = shrunk;
+    println!("  cut down from {events_before} events to {events}, in {runs} runs");
+    println!("  replay: cargo xtask conformance --scenario-file {}", path.display());
+    Ok(())
+}
+
+/// The run that a file describes, of the implementation that it names or of those chosen.
+fn replay_file(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        anyhow::anyhow!("{}: line {line} is not UTF-8", path.display())
+    })?;
+    let case = Case::from_toml(text).with_context(|| path.display().to_string())?;
+    let named = case.implementation.iter().filter(|_| args.implementation.is_empty());
+    let wanted: Vec<&String> = named.chain(&args.implementation).collect();
+    let known = implementation_names();
+    if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
+        let names = known.join(", ");
+        bail!("{}: no implementation is called \"{unknown}\"; one of {names}", path.display());
+    }
+    let mut failed = false;
+    for implementation in judged(args)? {
+        if !wanted.is_empty() && !wanted.iter().any(|name| *name == implementation.name) {
+            continue;
+        }
+        println!(
+            "{} × {} × {}, seed {}",
+            implementation.name, case.scenario, case.world, case.seed
+        );
+        match run_case(&implementation, &case, args.trace) {
+            Ok(report) => failed |= tell_case(&implementation, &case, &report),
+            Err(no_run @ NoRun::Config(_)) => bail!("{}: {no_run}", implementation.name),
+            Err(no_run) => println!("  cannot take this fault: {no_run}"),
+        }
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Prints one run of a file. Whether it is not what the file says.
+fn tell_case(implementation: &Implementation, case: &Case, report: &Report) -> bool {
+    let Some(expected) = case.breaks else { return tell(implementation, None, report) };
+    tell(implementation, None, report);
+    let shown = report.violations.iter().any(|violation| violation.guarantee == expected);
+    println!(
+        "  {} {expected}, as the file expects",
+        if shown { "breaks" } else { "does not break" }
+    );
+    !shown
+}
+
 /// Prints one run. Whether it failed.
-fn tell(implementation: &Implementation, report: &Report) -> bool {
+fn tell(implementation: &Implementation, beyond: Option<&str>, report: &Report) -> bool {
     for line in &report.trace {
         println!("  {line}");
     }
@@ -201,9 +374,12 @@ fn tell(implementation: &Implementation, report: &Report) -> bool {
     );
     let mut failed = false;
     for violation in &report.violations {
-        let claimed = implementation.claims.contains(&violation.guarantee);
+        let claimed = beyond.is_none() && implementation.claims.contains(&violation.guarantee);
         failed |= claimed;
         println!("  {}: {violation}", if claimed { "BROKEN" } else { "not claimed" });
+    }
+    if let Some(why) = beyond {
+        println!("  nobody claims to survive this: {why}");
     }
     if let Some(why) = &report.vacuous {
         failed = true;

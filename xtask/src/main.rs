@@ -5,6 +5,8 @@ mod check;
 mod ci;
 mod conformance;
 mod demos;
+mod exhaustive;
+mod mutants;
 mod shell;
 mod test;
 
@@ -23,9 +25,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Put implementations through the failure scenarios and print what holds.
-    Conformance(conformance::Args),
+    Conformance(Box<conformance::Args>),
     /// Judge a history that someone else recorded.
     Check(check::Args),
+    /// Search every schedule of small clusters.
+    Exhaustive(exhaustive::Args),
+    /// Plant bugs, and print what catches each.
+    Mutants(mutants::Args),
     /// Run every test of the workspace.
     Test(test::Args),
     /// Compare the implementations on the same work, and name the winner of each row.
@@ -49,6 +55,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Conformance(args) => conformance::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Exhaustive(args) => exhaustive::run(&args),
+        Command::Mutants(args) => mutants::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Demos => demos::run(),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
+#[cfg(not(all(feature = "mutants", feature = "rivals")))]
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -33,4 +35,21 @@ pub(crate) fn step(what: &str, command: &mut Command) -> anyhow::Result<()> {
     }
     println!("── {what}: ok, {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Runs this very command again, built with `feature`: what needs it is not in the ordinary build.
+///
+/// # Errors
+/// When it cannot be built or started.
+#[cfg(not(all(feature = "mutants", feature = "rivals")))]
+pub(crate) fn again_with(feature: &str) -> anyhow::Result<ExitCode> {
+    let manifest = root().join("Cargo.toml");
+    let mut command = cargo(&["run", "--quiet", "--release", "--package", "xtask", "--features"]);
+    command.arg(feature).arg("--manifest-path").arg(manifest).arg("--");
+    command.args(std::env::args_os().skip(1));
+    // Files that arguments name lie where this command was started.
+    command.current_dir(std::env::current_dir().context("the current folder")?);
+    let status = command.status().context("cannot start cargo")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2);
+    Ok(ExitCode::from(code))
 }

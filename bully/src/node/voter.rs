@@ -30,6 +30,9 @@ impl Bully {
             return;
         }
         out.send(from, Message::Answer { epoch: self.seen, round });
+        if self.plants(Mutant::AnswersTwice) {
+            out.send(from, Message::Answer { epoch: self.seen, round });
+        }
         if self.leader.is_none() && self.campaign.is_none() {
             let bound_until = self.voter.bond_against(self.id, now).map_or(now, |bond| bond.until);
             self.stand_at = self.stand_at.min(bound_until);

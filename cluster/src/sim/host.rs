@@ -8,8 +8,9 @@ use crate::{
     NodeId, Now, PersistCount, RequestId, Rng, Timestamp, WallTime,
 };
 
-use super::disk::Disk;
+use super::mutants::{Mutant, Planted};
 use super::queue::Event;
+use crate::disk::Disk;
 
 /// The wall clock at true time zero: 2025 began.
 const WALL_EPOCH: WallTime = WallTime::from_nanos(1_735_689_600_000_000_000);
@@ -59,16 +60,21 @@ pub(super) struct Host<N: Node> {
     /// When the alarm rings next; earlier alarms are void.
     pub(super) alarm: Option<Timestamp>,
     pub(super) refusal: Option<CorruptRecords>,
+    /// How many more effects are carried out before the process dies, if it is armed so.
+    pub(super) fuse: Option<u32>,
+    /// How far a sync got that cannot end because the disk is stalled.
+    pub(super) stuck: Option<usize>,
+    planted: Planted,
 }
 
 impl<N: Node> Host<N> {
-    pub(super) fn new(id: NodeId, rng: Rng) -> Self {
+    pub(super) fn new(id: NodeId, rng: Rng, planted: Planted) -> Self {
         Self {
             id,
             node: None,
             state: State::Down,
             clock: Clock::new(Timestamp::ZERO, Timestamp::ZERO, WALL_EPOCH),
-            disk: Disk::new(),
+            disk: Disk::new(planted),
             rng,
             boots: 0,
             effects: EffectsOf::<N>::new(),
@@ -78,12 +84,22 @@ impl<N: Node> Host<N> {
             asked: BTreeSet::new(),
             alarm: None,
             refusal: None,
+            fuse: None,
+            stuck: None,
+            planted,
         }
     }
 
     /// Starts the node from its disk. False if it refused.
     pub(super) fn boot(&mut self, at: Timestamp, config: &N::Config, members: &Members) -> bool {
         self.boots += 1;
+        let records = match self.disk.boot(self.id) {
+            Ok(records) => records,
+            Err(refusal) => {
+                self.refusal = Some(refusal);
+                return false;
+            }
+        };
         let origin = Timestamp::from_nanos(self.rng.below(MONOTONIC_ORIGIN_MAX));
         self.clock.reboot(at, origin);
         self.effects = EffectsOf::<N>::new();
@@ -92,7 +108,7 @@ impl<N: Node> Host<N> {
             members: members.clone(),
             now: self.clock.read(at),
             seed: self.rng.next(),
-            records: self.disk.boot(),
+            records,
         };
         match N::boot(config, boot, &mut self.effects) {
             Ok(node) => {
@@ -117,6 +133,8 @@ impl<N: Node> Host<N> {
         self.node = None;
         self.waiting.clear();
         self.alarm = None;
+        self.fuse = None;
+        self.stuck = None;
         self.disk.crash(power_loss, &mut self.rng);
         let mut unanswered = std::mem::take(&mut self.asked);
         for event in self.held.drain(..) {
@@ -128,6 +146,7 @@ impl<N: Node> Host<N> {
     }
 
     /// What `event` is to the node; none if it is of no interest to it.
+    #[inline]
     pub(super) fn input_of(&mut self, now: Now, event: Event<N>) -> Option<InputOf<N>> {
         match event {
             Event::Message { from, body, .. } => Some(Input::Message { from, body }),
@@ -137,6 +156,9 @@ impl<N: Node> Host<N> {
             }
             Event::Synced { upto, .. } => {
                 self.disk.synced(upto);
+                if self.planted.is(Mutant::SyncsTooSoon) {
+                    return None; // it was told when the sync began
+                }
                 Some(Input::Durable(PersistCount(self.disk.since_boot(upto))))
             }
             Event::Alarm { at: set_for, .. } => {
@@ -168,34 +190,45 @@ impl<N: Node> Host<N> {
         std::mem::take(&mut self.held)
     }
 
-    /// Writes a record, holds back what must wait for the disk, and returns what need not.
-    pub(super) fn write_or_hold(&mut self, effect: EffectOf<N>) -> Option<EffectOf<N>> {
-        let gate = match &effect {
-            Effect::Persist(_) => Gate::Durable,
+    /// Whether `effect` must wait for the disk.
+    #[inline]
+    pub(super) fn must_wait(&self, effect: &EffectOf<N>) -> bool {
+        let gate = match effect {
+            Effect::Persist(_) | Effect::Emit(_) => Gate::Open,
             Effect::Send { gate, .. } | Effect::Respond { gate, .. } => *gate,
-            Effect::Emit(_) => Gate::Open,
         };
-        match (effect, gate) {
-            (Effect::Persist(record), _) => {
-                self.disk.write(record);
-                None
-            }
-            (effect, Gate::Durable) if self.disk.is_dirty() => {
-                self.waiting.push_back((self.disk.written(), effect));
-                None
-            }
-            (effect, _) => Some(effect),
-        }
+        gate == Gate::Durable && self.disk.is_dirty() && !self.planted.is(Mutant::GatesOpen)
+    }
+
+    /// Holds `effect` back until all that is written by now is durable.
+    pub(super) fn wait(&mut self, effect: EffectOf<N>) {
+        self.waiting.push_back((self.disk.written(), effect));
     }
 
     /// The next effect whose wait for the disk is over.
+    #[inline]
     pub(super) fn next_released(&mut self) -> Option<EffectOf<N>> {
-        let durable = self.disk.durable().len();
         let &(needed, _) = self.waiting.front()?;
-        (needed <= durable).then(|| self.waiting.pop_front().expect("peeked").1)
+        (needed <= self.disk.told()).then(|| self.waiting.pop_front().expect("peeked").1)
+    }
+
+    /// One more effect was carried out, or dropped. Whether the process is armed to die by now.
+    #[inline]
+    pub(super) fn burn_fuse(&mut self) -> bool {
+        if let Some(left) = &mut self.fuse {
+            *left = left.saturating_sub(1);
+        }
+        self.is_burnt()
+    }
+
+    /// Whether the process is armed to die before it does anything more.
+    #[inline]
+    pub(super) fn is_burnt(&self) -> bool {
+        self.fuse == Some(0)
     }
 
     /// When to set the alarm for, if it needs setting.
+    #[inline]
     pub(super) fn next_alarm(&mut self, now: Timestamp) -> Option<Timestamp> {
         if self.state != State::Up {
             return None;

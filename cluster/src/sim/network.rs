@@ -42,6 +42,7 @@ impl Network {
     }
 
     /// What becomes of a message that host number `from` sends to host number `to` at `now`.
+    #[inline]
     pub(super) fn route(&mut self, now: Timestamp, from: usize, to: usize) -> Deliveries {
         self.sent += 1;
         if from == to {
@@ -52,27 +53,29 @@ impl Network {
             return Deliveries::default();
         }
         let first = if self.rng.chance(self.fault.delay_ppm) {
-            now + self.latency() + self.rng.span(Duration::ZERO..=self.fault.delay_max)
+            self.arrival(now) + self.rng.span(Duration::ZERO..=self.fault.delay_max)
         } else {
             self.in_order(now, from, to)
         };
         let duplicate = self
             .rng
             .chance(self.fault.duplicate_ppm)
-            .then(|| first + self.latency() + self.rng.span(Duration::ZERO..=self.fault.delay_max));
+            .then(|| self.arrival(first) + self.rng.span(Duration::ZERO..=self.fault.delay_max));
         Deliveries { first: Some(first), duplicate }
     }
 
     /// When a message arrives that overtakes none that kept its place.
     fn in_order(&mut self, now: Timestamp, from: usize, to: usize) -> Timestamp {
-        let arrival = now + self.latency();
+        let arrival = self.arrival(now);
         let last = &mut self.last_arrival[from * self.nodes + to];
         *last = (*last).max(arrival);
         *last
     }
 
-    fn latency(&mut self) -> Duration {
-        Duration::from_nanos(self.rng.within(self.latency.clone()))
+    /// When a message sent at `now` arrives if nothing holds it back.
+    fn arrival(&mut self, now: Timestamp) -> Timestamp {
+        let latency = self.rng.within(self.latency.clone());
+        Timestamp::from_nanos(now.as_nanos().saturating_add(latency))
     }
 }
 

@@ -1,16 +1,20 @@
 //! The thread under one node.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::{
-    Boot, Clock, ClockFault, Completion, CorruptRecords, Effect, EffectsOf, Emitted, Input,
-    InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now, RequestId, Rng, Timestamp, WallTime,
+    Boot, Clock, ClockFault, Completion, CorruptRecords, Damage, DiskFault, Effect, EffectOf,
+    EffectsOf, Emitted, Gate, Input, InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now,
+    PersistCount, RequestId, Rng, Timestamp, WallTime,
 };
+
+use crate::disk::Disk;
+use crate::sim::Planted;
 
 use super::links::{Fate, Links};
 
@@ -32,11 +36,15 @@ pub(super) enum Control<N: Node> {
     State(Sender<NodeState>),
     Gauges(Sender<Option<Vec<(&'static str, u64)>>>),
     Refusal(Sender<Option<CorruptRecords>>),
-    Crash,
+    Crash { power_loss: bool },
+    CrashAfter(u32),
     Restart,
     Pause,
     Resume,
     Clock(ClockFault),
+    Disk(DiskFault),
+    Rot { at_ppm: u32, damage: Damage },
+    Wipe,
     Stop,
 }
 
@@ -60,7 +68,13 @@ pub(super) struct Host<N: Node> {
     refusal: Option<CorruptRecords>,
     paused: bool,
     clock: Clock,
-    disk: Vec<N::Record>,
+    disk: Disk<N::Record>,
+    /// The sync under way. There is none while the disk is sound: it needs no time.
+    sync: Option<Sync>,
+    /// What waits for the disk, with the number of records that must be durable first. Ascending.
+    waiting: VecDeque<(usize, EffectOf<N>)>,
+    /// How many more effects are carried out before the process dies, if it is armed so.
+    fuse: Option<u32>,
     effects: EffectsOf<N>,
     clients: HashMap<u32, Sender<Completion<N::Response>>>,
     subscribers: Vec<Sender<Emitted<N::Event>>>,
@@ -71,6 +85,14 @@ pub(super) struct Host<N: Node> {
     delayed_count: u64,
     /// What arrived while it was paused.
     held: Vec<InputOf<N>>,
+}
+
+/// A sync of the first `upto` records.
+#[derive(Clone, Copy)]
+struct Sync {
+    upto: usize,
+    /// When it is done; none while the disk is stalled.
+    ends: Option<Instant>,
 }
 
 /// Whether the thread goes on.
@@ -93,7 +115,10 @@ impl<N: Node> Host<N> {
             refusal: None,
             paused: false,
             clock: Clock::new(true_now, Timestamp::ZERO, wall),
-            disk: Vec::new(),
+            disk: Disk::new(Planted::default()),
+            sync: None,
+            waiting: VecDeque::new(),
+            fuse: None,
             effects: EffectsOf::<N>::new(),
             clients: HashMap::new(),
             subscribers: Vec::new(),
@@ -147,6 +172,7 @@ impl<N: Node> Host<N> {
                 (taken < self.given.batch_max).then(|| self.given.inbox.try_recv().ok()).flatten();
         }
         self.take_delayed(now);
+        self.take_sync(now);
         if self.is_running() {
             let due = self.node.as_ref().and_then(N::deadline);
             if due.is_some_and(|deadline| deadline <= now.monotonic) {
@@ -190,6 +216,22 @@ impl<N: Node> Host<N> {
         }
     }
 
+    /// Ends the sync under way, if it is time. A disk goes on while its process is paused.
+    fn take_sync(&mut self, now: Now) {
+        if let Some(Sync { upto, ends: Some(ends) }) = self.sync
+            && ends <= Instant::now()
+        {
+            self.sync = None;
+            self.disk.synced(upto);
+            self.tell_durable(now);
+        }
+    }
+
+    fn tell_durable(&mut self, now: Now) {
+        let durable = PersistCount(self.disk.since_boot(self.disk.told()));
+        self.handle(now, Input::Durable(durable));
+    }
+
     /// Hands an input to the node; holds it back while paused; drops it while down.
     fn handle(&mut self, now: Now, input: InputOf<N>) {
         if self.paused {
@@ -199,36 +241,112 @@ impl<N: Node> Host<N> {
         }
     }
 
-    /// Flushes, carries out, and repeats while the disk, which needs no time here, has news.
+    /// Flushes, carries out, and repeats while the disk, which needs no time while it is sound, has
+    /// news.
     fn finish_batch(&mut self, now: Now) {
         while !self.paused {
             let Some(node) = &mut self.node else { return };
             node.flush(now, &mut self.effects);
-            let durable_before = self.disk.len();
+            let durable_before = self.disk.told();
             self.carry_out();
-            if self.disk.len() == durable_before {
-                return;
+            if self.node.is_none() || self.disk.told() == durable_before {
+                break;
             }
-            let durable = Input::Durable(self.effects.persisted());
-            self.handle(now, durable);
+            self.tell_durable(now);
+        }
+        self.start_sync();
+    }
+
+    fn start_sync(&mut self) {
+        if self.node.is_some()
+            && self.disk.is_dirty()
+            && let Some(upto) = self.disk.start_sync()
+        {
+            let DiskFault { slow, stalled, .. } = self.disk.fault;
+            let ends = (!stalled).then(|| super::after(Instant::now(), slow));
+            self.sync = Some(Sync { upto, ends });
         }
     }
 
+    /// Carries out what the node wants, until it dies of it.
     fn carry_out(&mut self) {
+        let mut alive = true;
+        while alive && let Some(effect) = self.next_released() {
+            alive = self.release(effect);
+        }
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain() {
-            match effect {
-                Effect::Persist(record) => self.disk.push(record),
-                Effect::Send { to, message, .. } => self.send(to, message),
-                Effect::Respond { request, response, .. } => {
-                    if self.asked.remove(&request) {
-                        self.answer(request, Ok(response));
-                    }
-                }
-                Effect::Emit(event) => self.emit(&event),
-            }
+            // Of a process that has died, the rest goes nowhere.
+            alive = alive && self.carry_out_one(effect);
         }
-        self.effects = effects;
+        if alive {
+            self.effects = effects;
+        }
+    }
+
+    /// The next effect whose wait for the disk is over.
+    fn next_released(&mut self) -> Option<EffectOf<N>> {
+        let &(needed, _) = self.waiting.front()?;
+        (needed <= self.disk.told()).then(|| self.waiting.pop_front().map(|it| it.1)).flatten()
+    }
+
+    /// Whether the process lives on.
+    fn carry_out_one(&mut self, effect: EffectOf<N>) -> bool {
+        let gate = match effect {
+            Effect::Persist(record) => return self.write(record),
+            Effect::Send { gate, .. } | Effect::Respond { gate, .. } => gate,
+            Effect::Emit(_) => Gate::Open,
+        };
+        if gate == Gate::Durable && self.disk.is_dirty() {
+            self.waiting.push_back((self.disk.written(), effect));
+            return true;
+        }
+        self.release(effect)
+    }
+
+    /// Writes a record. Whether the process lives on.
+    fn write(&mut self, record: N::Record) -> bool {
+        let DiskFault { slow, stalled, full, .. } = self.disk.fault;
+        if full || self.fuse == Some(0) {
+            return self.die();
+        }
+        let at_once = slow.is_zero() && !stalled && !self.disk.is_dirty();
+        self.disk.write(record);
+        if at_once {
+            self.disk.synced(self.disk.written());
+        }
+        self.burn_fuse()
+    }
+
+    /// Lets an effect leave the node. Whether the process lives on.
+    fn release(&mut self, effect: EffectOf<N>) -> bool {
+        if self.fuse == Some(0) {
+            return self.die();
+        }
+        match effect {
+            Effect::Persist(_) => unreachable!("written by carry_out_one"),
+            Effect::Send { to, message, .. } => self.send(to, message),
+            Effect::Respond { request, response, .. } => {
+                if self.asked.remove(&request) {
+                    self.answer(request, Ok(response));
+                }
+            }
+            Effect::Emit(event) => self.emit(&event),
+        }
+        self.burn_fuse()
+    }
+
+    /// One more effect was carried out. Whether the process lives on.
+    fn burn_fuse(&mut self) -> bool {
+        let Some(left) = &mut self.fuse else { return true };
+        *left = left.saturating_sub(1);
+        if *left == 0 { self.die() } else { true }
+    }
+
+    /// The process dies in the middle of its batch. False: it does not live on.
+    fn die(&mut self) -> bool {
+        self.crash(false);
+        false
     }
 
     fn send(&mut self, to: NodeId, body: N::Message) {
@@ -288,11 +406,11 @@ impl<N: Node> Host<N> {
             Control::Refusal(reply) => {
                 let _ = reply.send(self.refusal.clone());
             }
-            Control::Crash => {
-                // What the node wanted before it died in this batch may be lost: so it is.
-                self.crash();
-            }
+            // What the node wanted before it died in this batch may be lost: so it is.
+            Control::Crash { power_loss } => self.crash(power_loss),
+            Control::CrashAfter(effects) => self.fuse = self.node.is_some().then_some(effects),
             Control::Restart => {
+                self.fuse = None;
                 if self.node.is_none() {
                     self.boot();
                 }
@@ -314,12 +432,36 @@ impl<N: Node> Host<N> {
                 self.clock.drift(at, drift_ppm);
                 self.clock.jump_wall(at, jump_nanos);
             }
+            Control::Disk(fault) => self.change_disk(fault),
+            Control::Rot { at_ppm, damage } => self.disk.rot(at_ppm, damage),
+            Control::Wipe => {
+                self.crash(false);
+                self.disk.wipe();
+            }
             Control::Stop => return Then::Stop,
         }
         Then::GoOn
     }
 
+    fn change_disk(&mut self, fault: DiskFault) {
+        self.disk.fault = fault;
+        if let Some(Sync { ends, .. }) = &mut self.sync {
+            *ends = match ends {
+                _ if fault.stalled => None,
+                Some(ends) => Some(*ends),
+                None => Some(Instant::now()),
+            };
+        }
+    }
+
     fn boot(&mut self) {
+        let records = match self.disk.boot(self.given.id) {
+            Ok(records) => records,
+            Err(refusal) => {
+                self.refusal = Some(refusal);
+                return;
+            }
+        };
         let at = self.true_now();
         let origin = Timestamp::from_nanos(self.given.rng.below(3_600_000_000_000));
         self.clock.reboot(at, origin);
@@ -329,7 +471,7 @@ impl<N: Node> Host<N> {
             members: self.given.members.clone(),
             now: self.clock.read(at),
             seed: self.given.rng.next(),
-            records: self.disk.clone(),
+            records,
         };
         match N::boot(&self.given.config, boot, &mut self.effects) {
             Ok(node) => {
@@ -342,8 +484,14 @@ impl<N: Node> Host<N> {
     }
 
     /// The node is gone, and so is what it had not answered.
-    fn crash(&mut self) {
-        self.node = None;
+    fn crash(&mut self, power_loss: bool) {
+        if self.node.take().is_none() {
+            return;
+        }
+        self.fuse = None;
+        self.sync = None;
+        self.waiting.clear();
+        self.disk.crash(power_loss, &mut self.given.rng);
         self.paused = false;
         self.effects = EffectsOf::<N>::new();
         self.held.clear();
@@ -380,17 +528,15 @@ impl<N: Node> Host<N> {
             super::after(self.given.start, true_time)
         });
         let delayed = self.delayed.peek().map(|message| message.due);
-        match (alarm, delayed) {
-            (Some(alarm), Some(delayed)) => Some(alarm.min(delayed)),
-            (alarm, delayed) => alarm.or(delayed),
-        }
+        let synced = self.sync.and_then(|sync| sync.ends);
+        [alarm, delayed, synced].into_iter().flatten().min()
     }
 }
 
 /// However the thread ends, by order or by a panic of its node: whoever waits for an answer is told.
 impl<N: Node> Drop for Host<N> {
     fn drop(&mut self) {
-        self.crash();
+        self.crash(false);
         // Not until the inbox is empty: others may fill it as fast as it is read.
         for _ in 0..self.given.inbox.len() {
             let Ok(mail) = self.given.inbox.try_recv() else { return };

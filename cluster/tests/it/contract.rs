@@ -4,7 +4,8 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use cluster::{
-    ClockFault, Cuts, Digest, Epoch, Fault, LinkFault, Members, NodeId, RequestId, Rng, Timestamp,
+    ClockFault, Cuts, Damage, Digest, DiskFault, Epoch, Fault, LinkFault, Members, NodeId,
+    RequestId, Rng, Timestamp,
 };
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -89,6 +90,24 @@ fn faults_survive_a_file() {
             Fault::Clock { node, clock: ClockFault { drift_ppm: -5, jump_nanos: 6 } },
             r#"{"fault":"clock","node":2,"clock":{"drift-ppm":-5,"jump-nanos":6}}"#,
         ),
+        (Fault::CrashAfter { node, effects: 7 }, r#"{"fault":"crash-after","node":2,"effects":7}"#),
+        (
+            Fault::Disk {
+                node,
+                disk: DiskFault {
+                    slow: Duration::from_nanos(8),
+                    stalled: true,
+                    full: false,
+                    torn: true,
+                },
+            },
+            r#"{"fault":"disk","node":2,"disk":{"slow":{"secs":0,"nanos":8},"stalled":true,"full":false,"torn":true}}"#,
+        ),
+        (
+            Fault::Rot { node, at_ppm: 9, damage: Damage::Misdirected },
+            r#"{"fault":"rot","node":2,"at-ppm":9,"damage":"misdirected"}"#,
+        ),
+        (Fault::Wipe { node }, r#"{"fault":"wipe","node":2}"#),
     ];
     for (fault, text) in faults {
         assert_eq!(serde_json::to_string(&fault).expect("plain data"), text);
@@ -96,6 +115,21 @@ fn faults_survive_a_file() {
     }
     let short: Fault = serde_json::from_str(r#"{"fault":"links","loss-ppm":9}"#).expect("defaults");
     assert_eq!(short, Fault::Links(LinkFault { loss_ppm: 9, ..LinkFault::default() }));
+}
+
+#[test]
+fn faults_are_checked() {
+    let refused = |fault: Fault| {
+        fault.check(&Members::first(2).expect("two")).expect_err("it makes no sense").reason
+    };
+    let (node, disk) = (n(3), DiskFault::default());
+    let stranger = "it names a node that the cluster does not have";
+    assert_eq!(refused(Fault::CrashAfter { node, effects: 0 }), stranger);
+    assert_eq!(refused(Fault::Disk { node, disk }), stranger);
+    assert_eq!(refused(Fault::Rot { node, at_ppm: 0, damage: Damage::Flip }), stranger);
+    assert_eq!(refused(Fault::Wipe { node }), stranger);
+    let beyond = Fault::Rot { node: n(2), at_ppm: 1_000_001, damage: Damage::Flip };
+    assert_eq!(refused(beyond), "it points beyond the last record");
 }
 
 #[test]

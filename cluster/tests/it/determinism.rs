@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use cluster::sim::{Options, Sim};
-use cluster::{ClockFault, Cluster, Fault, LinkFault, NoAnswer, NodeId, RequestId, Rng, Timestamp};
+use cluster::sim::{Options, Sim, TraceEvent, Traced};
+use cluster::{
+    ClockFault, Cluster, Damage, DiskFault, Fault, LinkFault, NoAnswer, NodeId, RequestId, Rng,
+    Timestamp,
+};
 
 use crate::scribe::{Answer, Ask, Config, Scribe, configured, n};
 
 const NODES: u64 = 3;
 
 /// All that can be seen of a run from outside.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(PartialEq, Debug)]
 struct Run {
     digest: u64,
     events: u64,
@@ -18,7 +21,7 @@ struct Run {
     completions: Vec<(RequestId, Timestamp, Result<Answer, NoAnswer>)>,
     emitted: Vec<String>,
     disks: Vec<Vec<u64>>,
-    trace: Vec<String>,
+    trace: Vec<TraceEvent>,
 }
 
 fn any_node(rng: &mut Rng) -> NodeId {
@@ -49,6 +52,30 @@ fn any_fault(rng: &mut Rng) -> Fault {
     }
 }
 
+/// As [`any_fault`], with the disks' share.
+fn any_fault_of_all(rng: &mut Rng) -> Fault {
+    let node = any_node(rng);
+    match rng.below(14) {
+        0 | 1 => Fault::CrashAfter { node, effects: rng.below(12) as u32 },
+        2..=5 => {
+            let disk = DiskFault {
+                slow: rng.span(Duration::ZERO..=Duration::from_millis(2)),
+                stalled: rng.chance(200_000),
+                full: rng.chance(200_000),
+                torn: rng.chance(500_000),
+            };
+            Fault::Disk { node, disk }
+        }
+        6 => {
+            let damage = [Damage::Flip, Damage::Misdirected, Damage::Lost];
+            let damage = *rng.pick(&damage).expect("three");
+            Fault::Rot { node, at_ppm: rng.within(0..=1_000_000) as u32, damage }
+        }
+        7 => Fault::Wipe { node },
+        _ => any_fault(rng),
+    }
+}
+
 fn any_ask(rng: &mut Rng) -> Ask {
     match rng.below(6) {
         0 | 1 => Ask::Append(rng.next()),
@@ -60,6 +87,10 @@ fn any_ask(rng: &mut Rng) -> Ask {
 }
 
 fn run(seed: u64, trace: bool) -> Run {
+    run_with(seed, trace, any_fault)
+}
+
+fn run_with(seed: u64, trace: bool, any_fault: fn(&mut Rng) -> Fault) -> Run {
     let mut sim: Sim<Scribe> = configured(NODES as usize, Config::default(), Options::seeded(seed));
     if trace {
         sim.start_trace();
@@ -100,6 +131,21 @@ fn the_same_seed_plays_the_same_game() {
 }
 
 #[test]
+fn the_same_seed_plays_the_same_game_with_every_fault() {
+    let (mut refused, mut died) = (0, 0);
+    for seed in 0..200 {
+        let first = run_with(seed, true, any_fault_of_all);
+        assert_eq!(first, run_with(seed, true, any_fault_of_all), "seed {seed}");
+        let count = |is: fn(&Traced) -> bool| first.trace.iter().filter(|it| is(&it.what)).count();
+        refused += count(|what| matches!(what, Traced::Refused { .. }));
+        died += count(|what| matches!(what, Traced::Died { .. }));
+        let unwatched = run_with(seed, false, any_fault_of_all);
+        assert_eq!(Run { trace: Vec::new(), ..first }, unwatched, "seed {seed}");
+    }
+    assert!(refused > 50 && died > 500, "{refused} refused, {died} died");
+}
+
+#[test]
 fn another_seed_plays_another() {
     let mut digests: Vec<u64> = (0..200).map(|seed| run(seed, false).digest).collect();
     digests.sort_unstable();
@@ -127,6 +173,8 @@ fn pinned() {
         format!("{:016x} {}", run(2, false).digest, run(2, false).events),
         "413820a791f6e260 400"
     );
+    let all = run_with(3, false, any_fault_of_all);
+    assert_eq!(format!("{:016x} {}", all.digest, all.events), "dc2335d11737bc68 130");
 }
 
 #[test]

@@ -3,11 +3,18 @@
 
 mod clocks;
 mod contract;
+mod crash_points;
 mod determinism;
+mod disks;
 mod durability;
+mod explore;
 mod hosts;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod network;
 mod scribe;
 mod threads_calls;
+mod threads_disks;
 mod threads_faults;
 mod threads_shutdown;
+mod trace;

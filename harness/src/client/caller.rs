@@ -208,6 +208,7 @@ fn waits_for(op: &Op) -> Duration {
         | Op::Read { .. }
         | Op::Write { .. }
         | Op::Committed
+        | Op::Inspect { .. }
         | Op::Renew { .. }
         | Op::Release { .. } => Duration::ZERO,
     }
@@ -216,7 +217,9 @@ fn waits_for(op: &Op) -> Duration {
 /// Whether asking twice is the same as asking once.
 fn repeatable(op: &Op) -> bool {
     match op {
-        Op::Lead | Op::Read { .. } | Op::Committed | Op::Acquire { .. } => true,
+        Op::Lead | Op::Read { .. } | Op::Committed | Op::Inspect { .. } | Op::Acquire { .. } => {
+            true
+        }
         Op::Write { .. } | Op::Renew { .. } | Op::Release { .. } => false,
     }
 }

@@ -20,6 +20,8 @@ const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_millis(800);
 const HOLD_MAX: Duration = Duration::from_millis(120);
 const HOLD_MIN: Duration = Duration::from_millis(5);
+/// How often a client asks what a lock must not grant, or only looks.
+const INTRUSIONS_PPM: u32 = 100_000;
 /// Owners of different clients differ by less than this.
 const OWNER_STEP: u32 = 1_000;
 
@@ -31,6 +33,14 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
+    /// What somebody asks who does not hold `lock`: who does, or to release what another holds.
+    fn intrude(&self, lock: u32, owner: u32, rng: &mut Rng) -> Next {
+        match self.greatest.get(&lock) {
+            Some(&token) if rng.chance(300_000) => Next::Call(Op::Release { lock, owner, token }),
+            Some(_) | None => Next::Call(Op::Inspect { lock }),
+        }
+    }
+
     /// Whether the resource behind `lock` takes a write under `token`.
     fn admit(&mut self, lock: u32, token: u64) -> bool {
         let greatest = self.greatest.entry(lock).or_insert(token);
@@ -123,7 +133,10 @@ impl Locker {
             accepted,
             lease_valid,
         });
-        if !accepted || now >= held.release_at {
+        if accepted && token > 1 && rng.chance(INTRUSIONS_PPM) {
+            // A release by an older token of its own, as one that was long under way.
+            Next::Call(Op::Release { lock, owner, token: token - 1 })
+        } else if !accepted || now >= held.release_at {
             self.stop_believing(context);
             Next::Call(Op::Release { lock, owner, token })
         } else if lease_until.since(now) < held.ttl / 2 {
@@ -146,6 +159,9 @@ impl Habit for Locker {
             return self.use_lock(context, rng, &held);
         }
         let any = rng.below(u64::from(LOCKS)) as u32;
+        if self.last_locks.is_none() && rng.chance(INTRUSIONS_PPM) {
+            return context.resources.intrude(any, self.owner, rng);
+        }
         let last = self.last_locks.as_ref().and_then(|locks| locks.first());
         let (lock, wait) = match last {
             Some(&lock) => (lock, WAIT_MAX),
@@ -164,6 +180,7 @@ impl Habit for Locker {
                 self.renewed(context, call);
                 now + rng.span(Duration::ZERO..=HOLD_MIN)
             }
+            Op::Inspect { .. } => now + rng.span(HOLD_MIN..=HOLD_MAX),
             Op::Release { .. } | Op::Lead | Op::Read { .. } | Op::Write { .. } | Op::Committed => {
                 now + rng.span(THINK)
             }

@@ -7,6 +7,7 @@ use ::bully::{Answer as BullyAnswer, Bully, Config, Error, Mode, Request, Respon
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
+use crate::sometimes::{Marks, Onlooker, bully as sometimes};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
@@ -24,6 +25,7 @@ pub fn with(config: Config) -> Implementation {
             Guarantee::ElectionSafety,
             Guarantee::NoSplitBrain,
             Guarantee::LeaderAgreement,
+            Guarantee::HighestLeads,
             Guarantee::Availability,
         ],
         disclaims: &[],
@@ -38,12 +40,17 @@ pub fn with(config: Config) -> Implementation {
 
 /// As the textbooks have it: the highest id that hears nobody higher leads.
 pub fn textbook() -> Implementation {
+    textbook_with(Config::default())
+}
+
+/// The textbook's, otherwise configured so.
+pub fn textbook_with(config: Config) -> Implementation {
     Implementation {
         name: "bully-textbook",
         summary: "the highest id that hears nobody higher leads; no majority, no lease",
-        claims: &[Guarantee::LeaderAgreement, Guarantee::Availability],
+        claims: &[Guarantee::LeaderAgreement, Guarantee::HighestLeads, Guarantee::Availability],
         disclaims: &[Guarantee::ElectionSafety, Guarantee::NoSplitBrain],
-        start: start_with::<Elections>(Config::default().with_mode(Mode::Textbook)),
+        start: start_with::<Elections>(config.with_mode(Mode::Textbook)),
         ..guarded()
     }
 }
@@ -53,7 +60,9 @@ struct Elections;
 
 impl Pattern for Elections {
     type Node = Bully;
-    type Monitor = Monitor;
+    type Monitor = Onlooker<Monitor, sometimes::Last>;
+
+    const SOMETIMES: &'static [&'static str] = sometimes::CATALOGUE;
 
     fn request(op: Op) -> Request {
         match op {
@@ -61,6 +70,7 @@ impl Pattern for Elections {
             Op::Read { .. }
             | Op::Write { .. }
             | Op::Committed
+            | Op::Inspect { .. }
             | Op::Acquire { .. }
             | Op::Renew { .. }
             | Op::Release { .. } => unreachable!("an election workload asks for leaders"),
@@ -75,12 +85,23 @@ impl Pattern for Elections {
         }
     }
 
+    fn marks(onlooker: &Self::Monitor) -> Marks {
+        onlooker.marks
+    }
+
+    fn notice_gauges(gauges: &[(&'static str, u64)], marks: &mut Marks) {
+        sometimes::notice_gauges(gauges, marks);
+    }
+
     fn observe(
-        monitor: &mut Self::Monitor,
-        _stepped: Seen<'_, Self::Node>,
+        onlooker: &mut Self::Monitor,
+        stepped: Seen<'_, Self::Node>,
         all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        monitor.observe(all).map_err(|broken| {
+        let (id, ..) = stepped;
+        let (last, marks) = onlooker.of(id);
+        sometimes::notice(last, stepped, marks);
+        onlooker.monitor.observe(all).map_err(|broken| {
             super::violation(broken.guarantee, broken.what, Guarantee::ElectionSafety)
         })
     }

@@ -9,6 +9,7 @@ use ::dlock::{
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
+use crate::sometimes::{Marks, Onlooker, dlock as sometimes};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
@@ -30,6 +31,8 @@ pub fn with(config: Config) -> Implementation {
             Guarantee::StateMachineSafety,
             Guarantee::LeaseExclusion,
             Guarantee::FencedMutualExclusion,
+            Guarantee::ExactlyOnce,
+            Guarantee::Linearizability,
             Guarantee::DeadlockFreedom,
             Guarantee::FirstComeFirstServed,
             Guarantee::Availability,
@@ -58,7 +61,9 @@ fn owner(owner: u32) -> Owner {
 
 impl Pattern for Locks {
     type Node = LockNode;
-    type Monitor = Monitor;
+    type Monitor = Onlooker<Monitor, sometimes::Last>;
+
+    const SOMETIMES: &'static [&'static str] = sometimes::CATALOGUE;
 
     fn request(op: Op) -> Request {
         match op {
@@ -83,6 +88,7 @@ impl Pattern for Locks {
                 token: FencingToken::new(token),
                 attempt: None,
             },
+            Op::Inspect { lock } => Request::Info { resource: resource(lock) },
             Op::Lead | Op::Read { .. } | Op::Write { .. } | Op::Committed => {
                 unreachable!("a lock workload asks for locks")
             }
@@ -97,8 +103,13 @@ impl Pattern for Locks {
                 valid_for: grant.valid_for,
             }),
             Ok(Reply::Renewed { valid_for, .. }) => Ok(Outcome::Renewed { valid_for }),
-            Ok(Reply::Released { .. } | Reply::Cancelled) => Ok(Outcome::Released),
-            Ok(Reply::Locked(_) | Reply::Info(_) | Reply::Locks(_)) => Err(Refusal::Unknown),
+            Ok(Reply::Released { remaining_holds }) => {
+                Ok(Outcome::Released { holds_left: remaining_holds })
+            }
+            Ok(Reply::Info(info)) => {
+                Ok(Outcome::Holder { token: info.map(|info| info.token.get()) })
+            }
+            Ok(Reply::Cancelled | Reply::Locked(_) | Reply::Locks(_)) => Err(Refusal::Unknown),
             Err(error) => Err(match error {
                 Error::Held { .. } | Error::WaitTimedOut | Error::Cancelled => Refusal::Busy,
                 Error::QueueFull { .. } | Error::TooManyHolds { .. } => Refusal::Busy,
@@ -112,12 +123,19 @@ impl Pattern for Locks {
         }
     }
 
+    fn marks(onlooker: &Self::Monitor) -> Marks {
+        onlooker.marks
+    }
+
     fn observe(
-        monitor: &mut Self::Monitor,
-        (id, node, _): Seen<'_, Self::Node>,
+        onlooker: &mut Self::Monitor,
+        stepped: Seen<'_, Self::Node>,
         _all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        monitor.observe_node(id, node).map_err(|broken| {
+        let (id, node, _) = stepped;
+        let (last, marks) = onlooker.of(id);
+        sometimes::notice(last, stepped, marks);
+        onlooker.monitor.observe_node(id, node).map_err(|broken| {
             let otherwise = match broken.guarantee {
                 "fencing" => Guarantee::FencedMutualExclusion,
                 _ => Guarantee::StateMachineSafety,

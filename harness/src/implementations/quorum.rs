@@ -10,6 +10,7 @@ use cluster::Node as _;
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, NODE_WORLDS, Workload, start_with};
+use crate::sometimes::{Marks, Onlooker, quorum as sometimes};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
@@ -76,7 +77,9 @@ fn key(key: u32) -> Key {
 
 impl Pattern for Store {
     type Node = Replica;
-    type Monitor = Monitor;
+    type Monitor = Onlooker<Monitor, sometimes::Last>;
+
+    const SOMETIMES: &'static [&'static str] = sometimes::CATALOGUE;
 
     fn request(op: Op) -> Request {
         match op {
@@ -86,6 +89,7 @@ impl Pattern for Store {
             }
             Op::Lead
             | Op::Committed
+            | Op::Inspect { .. }
             | Op::Acquire { .. }
             | Op::Renew { .. }
             | Op::Release { .. } => unreachable!("a register workload asks for registers"),
@@ -112,12 +116,23 @@ impl Pattern for Store {
         }
     }
 
+    fn marks(onlooker: &Self::Monitor) -> Marks {
+        onlooker.marks
+    }
+
+    fn notice_gauges(gauges: &[(&'static str, u64)], marks: &mut Marks) {
+        sometimes::notice_gauges(gauges, marks);
+    }
+
     fn observe(
-        monitor: &mut Self::Monitor,
-        (_, replica, _): Seen<'_, Self::Node>,
+        onlooker: &mut Self::Monitor,
+        stepped: Seen<'_, Self::Node>,
         _all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        monitor.observe(replica).map_err(|broken| {
+        let (id, replica, _) = stepped;
+        let (last, marks) = onlooker.of(id);
+        sometimes::notice(last, stepped, marks);
+        onlooker.monitor.observe(replica).map_err(|broken| {
             let what = format!("{}: {}", broken.guarantee, broken.what);
             Violation::new(Guarantee::VersionSafety, what)
         })

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
+use crate::sometimes::{Marks, Onlooker, raft as sometimes};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
@@ -77,14 +78,20 @@ struct Registry;
 
 impl Pattern for Registry {
     type Node = Raft<Registers>;
-    type Monitor = Monitor<Registers>;
+    type Monitor = Onlooker<Monitor<Registers>, sometimes::Last>;
+
+    const SOMETIMES: &'static [&'static str] = sometimes::CATALOGUE;
 
     fn request(op: Op) -> Request<Registers> {
         match op {
             Op::Read { key } => Request::Read(key),
             Op::Write { key, value } => Request::Write(Command { key, value }),
             Op::Committed => Request::Committed { from: LogIndex::ZERO.next(), max: usize::MAX },
-            Op::Lead | Op::Acquire { .. } | Op::Renew { .. } | Op::Release { .. } => {
+            Op::Lead
+            | Op::Inspect { .. }
+            | Op::Acquire { .. }
+            | Op::Renew { .. }
+            | Op::Release { .. } => {
                 unreachable!("a register workload asks for registers")
             }
         }
@@ -107,12 +114,23 @@ impl Pattern for Registry {
         }
     }
 
+    fn marks(onlooker: &Self::Monitor) -> Marks {
+        onlooker.marks
+    }
+
+    fn notice_gauges(gauges: &[(&'static str, u64)], marks: &mut Marks) {
+        sometimes::notice_gauges(gauges, marks);
+    }
+
     fn observe(
-        monitor: &mut Self::Monitor,
-        (id, node, _): Seen<'_, Self::Node>,
+        onlooker: &mut Self::Monitor,
+        stepped: Seen<'_, Self::Node>,
         _all: &mut dyn Iterator<Item = Seen<'_, Self::Node>>,
     ) -> Result<(), Violation> {
-        monitor.observe_node(id, node).map_err(|broken| {
+        let (id, node, _) = stepped;
+        let (last, marks) = onlooker.of(id);
+        sometimes::notice(last, stepped, marks);
+        onlooker.monitor.observe_node(id, node).map_err(|broken| {
             super::violation(broken.guarantee, broken.what, Guarantee::StateMachineSafety)
         })
     }

@@ -1,11 +1,12 @@
 //! Locks: who held what when, and what the resources behind them accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cluster::Timestamp;
 
 use crate::guarantee::{Guarantee, Violation};
-use crate::history::{Access, History, Hold};
+use crate::history::{Access, Call, End, History, Hold};
+use crate::vocabulary::{Op, Outcome, Refusal};
 
 pub(super) fn judge(history: &History) -> Vec<Violation> {
     let mut locks: BTreeMap<u32, Vec<Hold>> = BTreeMap::new();
@@ -22,6 +23,8 @@ pub(super) fn judge(history: &History) -> Vec<Violation> {
         violations.extend(token_order(holds));
         violations.extend(arrival_order(holds));
     }
+    violations.extend(stale_look(&history.calls, &history.holds));
+    violations.extend(held_twice(&history.calls));
     violations.extend(refused_holder(&history.accesses));
     violations.extend(shared_token(&history.accesses));
     violations
@@ -106,6 +109,60 @@ fn arrival_order(holds: &[Hold]) -> Option<Violation> {
         overtaken[1].arrival,
     );
     Some(Violation::new(Guarantee::FirstComeFirstServed, what))
+}
+
+/// Whoever asks who holds a lock must not be told of a holder before one whose grant had reached its
+/// client by then.
+fn stale_look(calls: &[Call], holds: &[Hold]) -> Option<Violation> {
+    for call in calls {
+        let (Op::Inspect { lock }, End::Done(Outcome::Holder { token: Some(token) })) =
+            (&call.op, &call.end)
+        else {
+            continue;
+        };
+        let known = |hold: &&Hold| hold.lock == *lock && hold.granted < call.invoked;
+        if let Some(later) = holds.iter().filter(known).find(|hold| hold.token > *token) {
+            let what = format!(
+                "lock {lock}: {} named token {token} as the holder's at {:?}, but client {} was \
+                 granted token {} at {:?}, before the question",
+                call.node, call.returned, later.owner, later.token, later.granted,
+            );
+            return Some(Violation::new(Guarantee::Linearizability, what));
+        }
+    }
+    None
+}
+
+/// Who took a lock once, however often it asked, and gave it back, has no hold left: unless it does
+/// not know how an earlier call of its ended.
+fn held_twice(calls: &[Call]) -> Option<Violation> {
+    let mut by_begin: Vec<&Call> = calls.iter().collect();
+    by_begin.sort_by_key(|call| call.invoked);
+    let mut unsure: BTreeSet<(u32, u32)> = BTreeSet::new();
+    for call in by_begin {
+        let (Op::Acquire { lock, owner, .. } | Op::Release { lock, owner, .. }) = &call.op else {
+            continue;
+        };
+        match &call.end {
+            // Who could not give a lock back, or does not know whether it did, may hold it still.
+            End::Unknown
+            | End::Refused(Refusal::NotLeader(_) | Refusal::Unavailable | Refusal::Unknown) => {
+                unsure.insert((*lock, *owner));
+            }
+            End::Done(Outcome::Released { holds_left: left @ 1.. })
+                if !unsure.contains(&(*lock, *owner)) =>
+            {
+                let what = format!(
+                    "lock {lock}: client {owner} took it once and gave it back at {:?}, and is said \
+                     to hold it {left} times more",
+                    call.returned,
+                );
+                return Some(Violation::new(Guarantee::ExactlyOnce, what));
+            }
+            End::Done(_) | End::Refused(_) => {}
+        }
+    }
+    None
 }
 
 /// The resource refused a client whose lease was valid: someone else held it too, or was given a

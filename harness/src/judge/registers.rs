@@ -27,7 +27,7 @@ pub(super) fn judge(history: &History) -> (Vec<Violation>, Option<String>) {
 }
 
 /// What `call` is to the checker; nothing if it can have had no effect and showed nothing.
-fn operation(call: &Call) -> Option<Operation<At<u32, RegisterOp<u64>>>> {
+pub(crate) fn operation(call: &Call) -> Option<Operation<At<u32, RegisterOp<u64>>>> {
     let (key, op, answered) = match (&call.op, &call.end) {
         (Op::Read { key }, End::Done(Outcome::Value(value))) => {
             (*key, RegisterOp::Read(*value), true)

@@ -9,7 +9,7 @@ pub(super) fn judge(history: &History) -> Option<Violation> {
     for window in &history.windows {
         let unserved = history.calls.iter().find(|call| {
             call.invoked >= window.from
-                && call.returned <= window.until
+                && call.returned < window.until
                 && window.serving.contains(&call.node)
                 && !call.served()
         });

@@ -1,5 +1,6 @@
 //! Tests of the judge: that it sees what is broken, and only that.
 
+mod cases;
 mod claims;
 mod judges;
 #[cfg(feature = "mutants")]

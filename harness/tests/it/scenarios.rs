@@ -23,11 +23,11 @@ fn moves_fall_within_their_span_and_are_decided_by_the_seed() {
     let span = Duration::from_secs(10);
     for scenario in scenario::ALL {
         for seed in 0..50 {
-            let draw = |seed| scenario.moves(5, span, &mut Rng::from_seed(seed));
+            let draw = |seed| scenario.steps(World::Sim, 5, span, &mut Rng::from_seed(seed));
             let moves = draw(seed);
             assert_eq!(moves, draw(seed));
-            assert!(moves.is_sorted_by_key(|(at, _)| *at));
-            assert!(moves.iter().all(|(at, _)| *at <= span), "{}: {moves:?}", scenario.name);
+            assert!(moves.is_sorted_by_key(|step| step.at));
+            assert!(moves.iter().all(|step| step.at <= span), "{}: {moves:?}", scenario.name);
         }
     }
 }

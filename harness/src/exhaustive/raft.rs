@@ -1,0 +1,527 @@
+//! Raft: every schedule of an election, of replication under a crash, of reads beside a change of
+//! leader, and of what follows figure 8 of the paper.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use ::raft::invariants::{
+    ELECTION_SAFETY, LEADER_COMPLETENESS, LOG_MATCHING, NO_WAY_BACK, STATE_MACHINE_SAFETY,
+};
+use ::raft::{Config, Entry, Error, LogIndex, Raft, Reply, Request, Response, StateMachine, Term};
+use cluster::explore::{
+    Ask, Bounds, Broken, Clocks, Disk, Fingerprint, Frame, Happened, Limits, Model, Play, Property,
+    Report, View,
+};
+use cluster::{Members, NodeId};
+
+use super::atomic::{Atomic, Does, Says};
+#[cfg(feature = "mutants")]
+use super::hunt::Stage;
+use super::{Expected, Run};
+
+/// Figure 3, with what it must remember of the past: who led in which term, and what was committed.
+///
+/// The same properties as [`raft::invariants::Monitor`](::raft::invariants::Monitor), of which this
+/// is the short form: every word that it remembers is a factor in the number of states.
+#[derive(Clone, Default)]
+struct Figure3 {
+    /// Ascending by term.
+    leaders: Arc<Vec<(Term, NodeId)>>,
+    /// The committed log, and the term in which each entry was committed at the latest.
+    committed: Arc<Vec<(Arc<Entry<u64>>, Term)>>,
+}
+
+fn broken<T>(guarantee: &'static str, what: String) -> Result<T, Broken> {
+    Err(Broken { guarantee, what })
+}
+
+impl Figure3 {
+    fn elections(&mut self, id: NodeId, node: &Raft<Cell>) -> Result<(), Broken> {
+        if !node.is_leader() {
+            return Ok(());
+        }
+        let term = node.term();
+        match self.leaders.binary_search_by_key(&term, |&(term, _)| term) {
+            Ok(place) if self.leaders[place].1 == id => Ok(()),
+            Ok(place) => {
+                let first = self.leaders[place].1;
+                broken(ELECTION_SAFETY, format!("{first} and {id} lead in {term}"))
+            }
+            Err(place) => {
+                Arc::make_mut(&mut self.leaders).insert(place, (term, id));
+                Ok(())
+            }
+        }
+    }
+
+    fn commits(&mut self, id: NodeId, node: &Raft<Cell>) -> Result<(), Broken> {
+        let commit = node.commit_index();
+        if commit > node.last_index() || node.applied_index() > commit {
+            let (applied, last) = (node.applied_index(), node.last_index());
+            let what = format!("{id} has applied {applied}, committed {commit}, holds {last}");
+            return broken(NO_WAY_BACK, what);
+        }
+        for (place, entry) in node.committed(LogIndex::new(1), usize::MAX).iter().enumerate() {
+            match self.committed.get(place) {
+                Some((first, _)) if same(first, entry) => {}
+                Some((first, _)) => {
+                    let what = format!("{id} commits {entry:?}, another node {first:?}");
+                    return broken(STATE_MACHINE_SAFETY, what);
+                }
+                None => {
+                    Arc::make_mut(&mut self.committed).push((Arc::clone(entry), node.term()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn completeness(&self, id: NodeId, node: &Raft<Cell>) -> Result<(), Broken> {
+        if !node.is_leader() {
+            return Ok(());
+        }
+        for (entry, committed_in) in self.committed.iter() {
+            let held = node.entry(entry.index).is_some_and(|held| same(held, entry));
+            if node.term() > *committed_in && !held {
+                let what = format!("{id} leads in {} without {entry:?}, committed", node.term());
+                return broken(LEADER_COMPLETENESS, what);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn same<C: Eq>(a: &Arc<Entry<C>>, b: &Arc<Entry<C>>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
+/// Two logs that agree at some place agree in all places before it.
+fn matching(
+    (one, a): (NodeId, &Raft<Cell>),
+    (other, b): (NodeId, &Raft<Cell>),
+) -> Result<(), Broken> {
+    if a.applied_index() == b.applied_index() && a.machine() != b.machine() {
+        let what = format!("{one} and {other} differ after {}", a.applied_index());
+        return broken(STATE_MACHINE_SAFETY, what);
+    }
+    let (a, b) = (a.entries(LogIndex::new(1), usize::MAX), b.entries(LogIndex::new(1), usize::MAX));
+    let agree = |(a, b): (&Arc<Entry<_>>, &Arc<Entry<_>>)| a.term == b.term;
+    let Some(last) = a.iter().zip(b).rposition(agree) else { return Ok(()) };
+    match a[..=last].iter().zip(b).find(|(a, b)| !same(a, b)) {
+        None => Ok(()),
+        Some((a, b)) => broken(LOG_MATCHING, format!("{one} holds {a:?}, {other} holds {b:?}")),
+    }
+}
+
+impl Property<Raft<Cell>> for Figure3 {
+    fn observe(
+        &mut self,
+        view: &View<'_, Raft<Cell>>,
+        _happened: &Happened<'_, Raft<Cell>>,
+    ) -> Result<(), Broken> {
+        for (id, node, _) in view.nodes() {
+            self.elections(id, node)?;
+            self.commits(id, node)?;
+            for (other, second, _) in view.nodes().take_while(|&(other, ..)| other < id) {
+                matching((other, second), (id, node))?;
+            }
+        }
+        view.nodes().try_for_each(|(id, node, _)| self.completeness(id, node))
+    }
+
+    fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        into.write_usize(self.leaders.len());
+        for &(term, leader) in self.leaders.iter() {
+            term.hash(into);
+            into.write_u32(frame.name(leader));
+        }
+        self.committed.hash(into);
+    }
+}
+
+/// Where nothing is lost: once nothing is under way, whoever is in a leader's term follows it.
+#[derive(Clone, Copy)]
+struct Heard;
+
+/// The guarantee of [`Heard`], and of [`Led`].
+const LEADER_AGREEMENT: &str = "leader agreement";
+
+impl Property<Raft<Cell>> for Heard {
+    fn observe(
+        &mut self,
+        view: &View<'_, Raft<Cell>>,
+        _happened: &Happened<'_, Raft<Cell>>,
+    ) -> Result<(), Broken> {
+        if !view.is_quiet() || !view.all_up() {
+            return Ok(());
+        }
+        for (leader, led, _) in view.nodes().filter(|(_, node, _)| node.is_leader()) {
+            let deaf = view
+                .nodes()
+                .find(|(_, node, _)| node.term() == led.term() && node.leader() != Some(leader));
+            if let Some((id, ..)) = deaf {
+                let what = format!("{leader} leads in {}, and {id} will not have it", led.term());
+                return broken(LEADER_AGREEMENT, what);
+            }
+        }
+        Ok(())
+    }
+
+    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+}
+
+/// In the end, somebody leads, and whoever is up follows.
+#[derive(Clone, Copy)]
+struct Led;
+
+impl Property<Raft<Cell>> for Led {
+    fn observe(
+        &mut self,
+        _view: &View<'_, Raft<Cell>>,
+        _happened: &Happened<'_, Raft<Cell>>,
+    ) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    fn end(&self, view: &View<'_, Raft<Cell>>) -> Result<(), Broken> {
+        let leader = view.nodes().find(|(_, node, _)| node.is_leader()).map(|(id, ..)| id);
+        match view.nodes().find(|(_, node, _)| node.leader() != leader) {
+            None if leader.is_some() => Ok(()),
+            Some((id, ..)) => broken(LEADER_AGREEMENT, format!("in the end {id} has no leader")),
+            None => broken(LEADER_AGREEMENT, "in the end nobody leads".to_owned()),
+        }
+    }
+
+    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+}
+
+/// A register.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Cell(Option<u64>);
+
+impl StateMachine for Cell {
+    type Command = u64;
+    type Output = ();
+    type Query = ();
+    type Answer = Option<u64>;
+
+    fn apply(&mut self, _index: LogIndex, command: &u64) {
+        self.0 = Some(*command);
+    }
+
+    fn query(&self, (): &()) -> Option<u64> {
+        self.0
+    }
+}
+
+fn says(response: &Response<Cell>) -> Says {
+    match response {
+        Ok(Reply::Written { .. }) => Says::Written,
+        Ok(Reply::Answer(value)) => Says::Saw(*value),
+        Ok(Reply::Committed(_)) | Err(Error::Deposed) => Says::Unknown,
+        Err(Error::NotLeader { .. } | Error::Overloaded) => Says::Refused,
+    }
+}
+
+fn does(request: &Request<Cell>) -> Does {
+    match request {
+        Request::Write(value) => Does::Write(*value),
+        Request::Read(()) => Does::Read,
+        Request::ReadLocal(()) | Request::Committed { .. } => Does::Nothing,
+    }
+}
+
+/// The configuration of all runs.
+pub(super) fn config() -> Config<Cell> {
+    Config::new(Cell::default())
+}
+
+fn free(firings: u8, firings_each: u8) -> Bounds {
+    Bounds { clocks: Clocks::Free { firings, firings_each }, ..Bounds::default() }
+}
+
+const N1: NodeId = NodeId::new(1);
+const N2: NodeId = NodeId::new(2);
+const N3: NodeId = NodeId::new(3);
+
+/// `n1` leads, and everybody knows.
+const LED: [Play; 2] = [Play::Fire(N1), Play::Settle];
+
+fn model(
+    config: Config<Cell>,
+    script: Vec<Ask<Request<Cell>>>,
+    opening: &[Play],
+    bounds: Bounds,
+) -> Model<Raft<Cell>> {
+    let members = Members::first(3).expect("three nodes");
+    Model { config, members, script, opening: opening.to_vec(), bounds }
+}
+
+fn explore(
+    model: &Model<Raft<Cell>>,
+    property: impl Property<Raft<Cell>>,
+    limits: &Limits,
+) -> Report {
+    model.explore(property, limits).expect("a model that makes sense")
+}
+
+fn writes(count: u64) -> Vec<Ask<Request<Cell>>> {
+    (1..=count).map(|value| Ask::anyone(Request::Write(value))).collect()
+}
+
+/// Two candidates in one term, or one after the other; one crash.
+pub(super) fn election(config: Config<Cell>, limits: &Limits) -> Report {
+    let bounds = Bounds { crashes: 1, ..free(2, 1) };
+    explore(&model(config, Vec::new(), &[], bounds), Figure3::default(), limits)
+}
+
+/// Two candidates, no crash: also, that nobody ignores a leader.
+pub(super) fn rivals(config: Config<Cell>, limits: &Limits) -> Report {
+    explore(&model(config, Vec::new(), &[], free(2, 1)), (Figure3::default(), Heard), limits)
+}
+
+/// One election and two writes, from the boot on; one crash.
+pub(super) fn replication(config: Config<Cell>, limits: &Limits) -> Report {
+    let bounds = Bounds { crashes: 1, ..free(1, 1) };
+    explore(&model(config, writes(2), &[], bounds), Figure3::default(), limits)
+}
+
+/// A leader, a write, a crash, and another leader.
+pub(super) fn failover(config: Config<Cell>, limits: &Limits) -> Report {
+    let bounds = Bounds { crashes: 1, ..free(1, 1) };
+    explore(&model(config, writes(1), &LED, bounds), Figure3::default(), limits)
+}
+
+/// Two leaders after the first, and a write: logs that differ meet.
+pub(super) fn conflict(config: Config<Cell>, limits: &Limits) -> Report {
+    let bounds = Bounds { disk: Disk::Instant, ..free(2, 1) };
+    explore(&model(config, writes(1), &LED, bounds), Figure3::default(), limits)
+}
+
+/// A write, then a read, beside a change of leader.
+pub(super) fn reads(config: Config<Cell>, limits: &Limits) -> Report {
+    let script = vec![Ask::anyone(Request::Write(1)), Ask::anyone(Request::Read(())).after(0)];
+    let bounds = Bounds { disk: Disk::Instant, ..free(1, 1) };
+    let register = Atomic::new(script.iter().map(|ask| does(&ask.request)), says);
+    explore(&model(config, script, &LED, bounds), (register, Figure3::default()), limits)
+}
+
+/// Figure 8, with three nodes: `n1` led in t1 and `n3` in t2, each with an entry of its own that
+/// nobody else holds; now `n1` leads in t3, and appends go out one entry at a time.
+pub(super) fn figure8(config: Config<Cell>, limits: &Limits) -> Report {
+    let deliver = |from, to| Play::Deliver { from, to };
+    let lose = |from, to| Play::Lose { from, to };
+    let opening = [
+        // n1 leads in t1, elected by n2; its first entry reaches nobody.
+        Play::Fire(N1),
+        Play::Sync(N1),
+        deliver(N1, N2),
+        Play::Sync(N2),
+        deliver(N2, N1),
+        Play::Sync(N1),
+        lose(N1, N2),
+        lose(N1, N3),
+        // n3 stands in t1 in vain, and leads in t2, elected by n2; its first entry reaches nobody.
+        Play::Fire(N3),
+        Play::Sync(N3),
+        lose(N3, N1),
+        lose(N3, N2),
+        Play::Fire(N3),
+        Play::Sync(N3),
+        deliver(N3, N2),
+        Play::Sync(N2),
+        deliver(N2, N3),
+        Play::Sync(N3),
+        lose(N3, N1),
+        lose(N3, N2),
+        // n1 learns from n2 that t1 is over.
+        Play::Fire(N1),
+        deliver(N1, N2),
+        deliver(N2, N1),
+        Play::Sync(N1),
+        lose(N1, N3),
+        // n1 leads in t3, elected by n2.
+        Play::Fire(N1),
+        Play::Sync(N1),
+        deliver(N1, N2),
+        Play::Sync(N2),
+        deliver(N2, N1),
+        Play::Sync(N1),
+    ];
+    let model = model(config.with_entries_max(1), Vec::new(), &opening, free(1, 1));
+    explore(&model, Figure3::default(), limits)
+}
+
+/// `n1` led, and has two writes that nobody else has; two more elections.
+pub(super) fn behind(config: Config<Cell>, limits: &Limits) -> Report {
+    let mut opening = LED.to_vec();
+    opening.extend([Play::Ask(0, N1), Play::Ask(1, N1), Play::Sync(N1)]);
+    opening.extend([N2, N3].map(|to| Play::Lose { from: N1, to }));
+    let bounds = Bounds { disk: Disk::Instant, ..free(2, 1) };
+    explore(&model(config, writes(2), &opening, bounds), Figure3::default(), limits)
+}
+
+/// `n3` led, and has a write that nobody else has; `n1` leads, and nobody has heard of it.
+pub(super) fn overtaken(config: Config<Cell>, flight: usize, limits: &Limits) -> Report {
+    let opening = [
+        Play::Fire(N3),
+        Play::Settle,
+        Play::Ask(0, N3),
+        Play::Sync(N3),
+        Play::Lose { from: N3, to: N1 },
+        Play::Lose { from: N3, to: N2 },
+        Play::Fire(N1),
+        Play::Sync(N1),
+        Play::Deliver { from: N1, to: N2 },
+        Play::Sync(N2),
+        Play::Deliver { from: N2, to: N1 },
+        Play::Sync(N1),
+    ];
+    let bounds = Bounds { disk: Disk::Instant, flight, ..free(2, 1) };
+    explore(&model(config, writes(1), &opening, bounds), Figure3::default(), limits)
+}
+
+/// Clocks alike, prompt messages, no fault: from the boot on, until somebody leads.
+pub(super) fn start(config: Config<Cell>, limits: &Limits) -> Report {
+    let clocks = Clocks::Alike { ticks: 8, delay_max: 0, faults_before: 0 };
+    let bounds = Bounds { clocks, disk: Disk::Instant, ..Bounds::default() };
+    explore(&model(config, Vec::new(), &[], bounds), (Figure3::default(), Led), limits)
+}
+
+/// Clocks alike, prompt messages: a follower has not heard its leader in time, and stands.
+pub(super) fn deposed(config: Config<Cell>, limits: &Limits) -> Report {
+    let mut opening = LED.to_vec();
+    opening.push(Play::Fire(N2));
+    let clocks = Clocks::Alike { ticks: 8, delay_max: 0, faults_before: 0 };
+    let bounds = Bounds { clocks, disk: Disk::Instant, ..Bounds::default() };
+    explore(&model(config, Vec::new(), &opening, bounds), (Figure3::default(), Led), limits)
+}
+
+/// Clocks alike, prompt messages, one crash and one loss early on: in the end somebody leads.
+pub(super) fn calm(config: Config<Cell>, limits: &Limits) -> Report {
+    let clocks = Clocks::Alike { ticks: 16, delay_max: 0, faults_before: 4 };
+    let bounds = Bounds { clocks, crashes: 1, losses: 1, disk: Disk::Instant, ..Bounds::default() };
+    explore(&model(config, Vec::new(), &[], bounds), (Figure3::default(), Led), limits)
+}
+
+/// The runs that are part of every build.
+pub(super) const RUNS: &[Run] = &[
+    Run {
+        pattern: "raft",
+        name: "election",
+        about: "3 nodes, each may stand once, 2 in all; 1 crash",
+        expected: Expected::Holds,
+        explore: |limits| election(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "rivals",
+        about: "3 nodes, 2 stand; once all is quiet, a leader's term follows it",
+        expected: Expected::Holds,
+        explore: |limits| rivals(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "replication",
+        about: "3 nodes, an election, 2 writes, 1 crash",
+        expected: Expected::Holds,
+        explore: |limits| replication(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "failover",
+        about: "3 nodes with a leader, a write, 1 crash, another election",
+        expected: Expected::Holds,
+        explore: |limits| failover(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "conflict",
+        about: "3 nodes with a leader, a write, 2 more elections",
+        expected: Expected::Holds,
+        explore: |limits| conflict(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "figure 8",
+        about: "3 nodes, from the middle of figure 8 on: an old term's entry is replicated",
+        expected: Expected::Holds,
+        explore: |limits| figure8(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "reads",
+        about: "3 nodes with a leader, a write, then a read, another election",
+        expected: Expected::Holds,
+        explore: |limits| reads(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "behind",
+        about: "3 nodes, the leader has 2 writes that nobody else has; 2 elections",
+        expected: Expected::Holds,
+        explore: |limits| behind(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "overtaken",
+        about: "3 nodes, an old leader has a write that nobody else has; a new one, and 2 timers",
+        expected: Expected::Holds,
+        explore: |limits| overtaken(config(), 4, limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "start",
+        about: "3 nodes, clocks alike, from the boot on; in the end one leads",
+        expected: Expected::Holds,
+        explore: |limits| start(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "deposed",
+        about: "3 nodes, clocks alike, a follower stands against its leader; in the end one leads",
+        expected: Expected::Holds,
+        explore: |limits| deposed(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "calm",
+        about: "3 nodes, clocks alike, 1 crash and 1 loss early on; in the end somebody leads",
+        expected: Expected::Holds,
+        explore: |limits| calm(config(), limits),
+    },
+];
+
+/// Where a planted bug should show.
+#[cfg(feature = "mutants")]
+pub(super) fn stages(mutant: ::raft::Mutant) -> Vec<Stage<Config<Cell>>> {
+    use ::raft::Mutant;
+    let stage = |name, explore| Stage { name, explore };
+    match mutant {
+        Mutant::VotesTwice | Mutant::VotesBeforeDurable => vec![stage("election", election)],
+        Mutant::CandidateIgnoresLeader => vec![stage("rivals", rivals)],
+        Mutant::CommitsOldTerms => vec![stage("figure 8", figure8)],
+        Mutant::ReadsWithoutQuorum | Mutant::ReadsBeforeNoop => vec![stage("reads", reads)],
+        Mutant::AcknowledgesBeforeDurable
+        | Mutant::CountsItselfBeforeDurable
+        | Mutant::CommitsAllAtBoot
+        | Mutant::NoUpToDateCheck
+        | Mutant::CommitsWithoutMajority => vec![stage("failover", failover)],
+        Mutant::HeartbeatsTwiceAsOften | Mutant::NoopTwice => {
+            vec![stage("failover", failover)]
+        }
+        Mutant::FixedTimeouts => vec![stage("start", start)],
+        Mutant::IgnoresHigherTerm => vec![stage("deposed", deposed)],
+        Mutant::AppliesBackwards | Mutant::TruncatesAlways => {
+            vec![stage("replication", replication)]
+        }
+        Mutant::CommitsOnRefusal | Mutant::CommitsBeyondVerified => {
+            vec![stage("figure 8", figure8)]
+        }
+        Mutant::NoPreviousCheck => vec![stage("conflict", conflict)],
+        Mutant::AcknowledgesOwnLast => {
+            vec![stage("overtaken, 5 in flight", |config, limits| overtaken(config, 5, limits))]
+        }
+        Mutant::LengthBeforeTerm => vec![stage("behind", behind)],
+    }
+}

@@ -1,0 +1,218 @@
+//! The judge is judged: bugs are planted, one at a time, and each must be caught; changes that break
+//! nothing are planted, and none may be taken for a bug.
+//!
+//! Only with the feature `mutants`; a build without it contains no bug.
+
+mod known;
+
+use std::fmt;
+use std::sync::Arc;
+
+use cluster::sim;
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+
+use crate::exhaustive;
+use crate::guarantee::Guarantee;
+use crate::implementation::{Implementation, World};
+use crate::implementations;
+use crate::run::{Options, run};
+use crate::scenario::{self, Scenario};
+use crate::suite::SPAN;
+
+/// A bug, or a change that is none, and what it is planted in.
+#[derive(Clone, Debug)]
+pub struct Planted {
+    /// Where: a pattern's crate, or `world`.
+    pub place: &'static str,
+    /// Which.
+    pub name: String,
+    /// The implementation that has it.
+    pub implementation: Implementation,
+}
+
+/// How a bug was caught.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caught {
+    /// In which scenario.
+    pub scenario: &'static str,
+    /// What it broke.
+    pub guarantee: Guarantee,
+    /// By which run, counted from one.
+    pub seeds: u64,
+}
+
+impl fmt::Display for Planted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.place, self.name)
+    }
+}
+
+/// Every bug that can be planted.
+pub fn all() -> Vec<Planted> {
+    let bullies = bully::Mutant::ALL.map(bully);
+    let rafts = raft::Mutant::ALL.map(raft);
+    let locks = dlock::Mutant::ALL.map(dlock);
+    let stores = quorum::Mutant::ALL.map(quorum);
+    let worlds = sim::Mutant::ALL.map(world);
+    bullies.into_iter().chain(rafts).chain(locks).chain(stores).chain(worlds).collect()
+}
+
+/// Changes that break nothing.
+pub fn harmless() -> Vec<Planted> {
+    let bullies = bully::Mutant::HARMLESS.map(bully);
+    let rafts = raft::Mutant::HARMLESS.map(raft);
+    let locks = dlock::Mutant::HARMLESS.map(dlock);
+    let stores = quorum::Mutant::HARMLESS.map(quorum);
+    bullies.into_iter().chain(rafts).chain(locks).chain(stores).collect()
+}
+
+fn planted(
+    place: &'static str,
+    mutant: impl fmt::Debug,
+    implementation: Implementation,
+) -> Planted {
+    Planted { place, name: format!("{mutant:?}"), implementation }
+}
+
+fn bully(mutant: bully::Mutant) -> Planted {
+    use bully::Mutant::{CoordinatorFromLowerId, TwoLeadersKeptAfterHealing};
+    let config = bully::Config::default().plant(mutant);
+    let implementation = match mutant {
+        CoordinatorFromLowerId | TwoLeadersKeptAfterHealing => {
+            implementations::bully::textbook_with(config)
+        }
+        _ => implementations::bully::with(config),
+    };
+    planted("bully", mutant, implementation)
+}
+
+fn raft(mutant: raft::Mutant) -> Planted {
+    let config = raft::Config::new(implementations::raft::Registers::default());
+    planted("raft", mutant, implementations::raft::with(config.plant(mutant)))
+}
+
+fn dlock(mutant: dlock::Mutant) -> Planted {
+    let config = dlock::Config::default().plant(mutant);
+    planted("dlock", mutant, implementations::dlock::with(config))
+}
+
+fn quorum(mutant: quorum::Mutant) -> Planted {
+    let config = quorum::Config::default().plant(mutant);
+    planted("quorum", mutant, implementations::quorum::with(config))
+}
+
+/// A bug of the world, under a replicated log; what a log would notice by itself, under a store.
+fn world(mutant: sim::Mutant) -> Planted {
+    let sound = match mutant {
+        sim::Mutant::SkipsDamage => implementations::quorum::tagged(),
+        _ => implementations::raft::raft(),
+    };
+    let start = Arc::clone(&sound.start);
+    let start = move |setting: &crate::implementation::Setting| {
+        let mut setting = setting.clone();
+        setting.sim = setting.sim.plant(mutant);
+        start(&setting)
+    };
+    planted("world", mutant, Implementation { start: Arc::new(start), ..sound })
+}
+
+/// The first of `seeds` runs of `scenario`, with seeds from `base` on, in which a claim breaks.
+pub fn hunt(planted: &Planted, scenario: &Scenario, base: u64, seeds: u64) -> Option<Caught> {
+    Vec::from_iter(0..seeds).into_par_iter().by_exponential_blocks().find_map_first(|nth| {
+        let options =
+            Options { world: World::Sim, seed: base + nth, nodes: None, span: SPAN, trace: false };
+        let report = run(&planted.implementation, scenario, &options).ok()?;
+        let claims = planted.implementation.claims;
+        let broken = report.violations.iter().find(|it| claims.contains(&it.guarantee))?;
+        Some(Caught { scenario: scenario.name, guarantee: broken.guarantee, seeds: nth + 1 })
+    })
+}
+
+/// The scenario that catches `planted` with the fewest seeds, of at most `seeds`.
+pub fn scan(planted: &Planted, seeds: u64) -> Option<Caught> {
+    let mut best: Option<Caught> = None;
+    for scenario in scenario::ALL.iter().filter(|scenario| scenario.beyond.is_none()) {
+        let least = best.map_or(seeds, |best| best.seeds - 1);
+        best = hunt(planted, scenario, 1, least).or(best);
+    }
+    best
+}
+
+/// With how many seeds a bug must be caught: as many as a cell of an ordinary run has.
+pub const SEEDS: u64 = 200;
+/// Where the seeds of the hunts begin: what takes a lucky seed is found out by the others.
+const BASES: [u64; 3] = [1, 10_001, 20_001];
+
+/// What became of a planted change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It was taken for a bug.
+    Caught {
+        /// By what.
+        by: Detector,
+        /// After how many seeds: the median of several hunts; one if no seed decides.
+        seeds: u64,
+    },
+    /// It was not.
+    Missed,
+}
+
+/// What catches bugs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Detector {
+    /// The suite.
+    Suite {
+        /// In which scenario.
+        scenario: &'static str,
+        /// What is broken.
+        guarantee: Guarantee,
+    },
+    /// A search of every schedule.
+    Exhaustive {
+        /// Which run.
+        run: String,
+        /// What is broken.
+        invariant: String,
+    },
+}
+
+/// Whether the scenario that is known to catch `planted` does, within [`SEEDS`] seeds of each of
+/// several beginnings; for a bug without one, whether the search of every schedule does.
+pub fn judge(planted: &Planted) -> Verdict {
+    let known = known::SCENARIOS
+        .iter()
+        .find(|(place, name, _)| *place == planted.place && *name == planted.name);
+    let Some((_, _, scenario)) = known else { return search(planted) };
+    let scenario = Scenario::named(scenario).expect("the known scenarios exist");
+    let mut hunts: Vec<Caught> =
+        BASES.iter().filter_map(|&base| hunt(planted, &scenario, base, SEEDS)).collect();
+    if hunts.len() < BASES.len() {
+        return Verdict::Missed;
+    }
+    hunts.sort_by_key(|caught| caught.seeds);
+    let Caught { scenario, guarantee, seeds } = hunts[hunts.len() / 2];
+    Verdict::Caught { by: Detector::Suite { scenario, guarantee }, seeds }
+}
+
+/// Whether a search of every schedule finds `planted`.
+fn search(planted: &Planted) -> Verdict {
+    let found = exhaustive::Planted::named(planted.place, &planted.name)
+        .and_then(|it| exhaustive::hunt(it, &exhaustive::Limits::default()));
+    match found {
+        Some(caught) => {
+            let (run, invariant) = (caught.run.to_owned(), caught.guarantee.to_owned());
+            Verdict::Caught { by: Detector::Exhaustive { run, invariant }, seeds: 1 }
+        }
+        None => Verdict::Missed,
+    }
+}
+
+/// Whether some scenario takes `planted` for a bug.
+pub fn judge_harmless(planted: &Planted) -> Verdict {
+    match scan(planted, SEEDS / 10) {
+        Some(Caught { scenario, guarantee, seeds }) => {
+            Verdict::Caught { by: Detector::Suite { scenario, guarantee }, seeds }
+        }
+        None => Verdict::Missed,
+    }
+}
