@@ -36,6 +36,8 @@ fn judges(mutant: Mutant) -> Vec<Judge> {
         Mutant::LeasesLostOnFailover => vec![Swarm, Scenario("a failover keeps leases")],
         Mutant::GhostWaiters => vec![Model, Swarm, Scenario("a wait that ended never holds")],
         Mutant::LocalReads => vec![Scenario("a deposed leader answers no reads")],
+        // No bug.
+        Mutant::TicksTwice => Vec::new(),
         Mutant::NeverTicks => {
             vec![Swarm, Scenario("leases end without anyone asking"), Scenario(DEAD_HOLDER)]
         }

@@ -197,7 +197,6 @@ pub(super) fn deletion(config: Config, limits: &Limits) -> Report {
 }
 
 /// A write and a read of it, at four nodes of which three are replicas.
-#[cfg(feature = "mutants")]
 pub(super) fn outsider(config: Config, limits: &Limits) -> Report {
     let script = vec![at(1, write(1)), at(2, read()).after(0)];
     explore(config, 4, script, Bounds { disk: Disk::Instant, ..Bounds::default() }, limits)
@@ -253,6 +252,13 @@ pub(super) const RUNS: &[Run] = &[
         about: "3 replicas: a write, a deletion, a read",
         expected: Expected::Holds,
         explore: |limits| deletion(config(), limits),
+    },
+    Run {
+        pattern: "quorum",
+        name: "outsider",
+        about: "4 nodes, 3 replicas: a write, then a read elsewhere",
+        expected: Expected::Holds,
+        explore: |limits| outsider(config(), limits),
     },
     Run {
         pattern: "quorum",

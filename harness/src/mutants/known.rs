@@ -45,8 +45,6 @@ pub(super) const SCENARIOS: &[(&str, &str, &str)] = &[
     ("dlock", "LeasesLostOnFailover", "crash-cascade"),
     ("dlock", "GhostWaiters", "steady"),
     ("dlock", "LocalReads", "pause-resume"),
-    ("dlock", "NeverTicks", "minority-partition"),
-    ("quorum", "DuplicateAcks", "swarm"),
     ("quorum", "NoWriteBack", "slow-links"),
     ("quorum", "TiesUnbroken", "one-way-partition"),
     ("quorum", "OutsidersCount", "minority-partition"),

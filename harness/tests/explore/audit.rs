@@ -7,8 +7,8 @@ use harness::exhaustive::runs;
 /// Compares merged states of a run, side by side at random.
 #[track_caller]
 fn check(pattern: &str, name: &str) {
-    let audit = Audit { one_in: 32, pairs: 600, steps: 10 };
-    let limits = Limits { states: 60_000, audit: Some(audit), ..Limits::default() };
+    let audit = Audit { one_in: 8, pairs: 600, steps: 10 };
+    let limits = Limits { states: 40_000, audit: Some(audit), ..Limits::default() };
     let mut runs = runs().filter(|run| run.pattern == pattern && run.name == name);
     let report = runs.next().expect("a run of that name").explore(&limits);
     match report.verdict {

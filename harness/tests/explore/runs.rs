@@ -82,6 +82,7 @@ runs! {
     quorum_reborn: "quorum", "reborn";
     quorum_twice: "quorum", "twice";
     quorum_deletion: "quorum", "deletion";
+    quorum_outsider: "quorum", "outsider";
     quorum_hinted: "quorum", "hinted";
 }
 

@@ -33,6 +33,8 @@ fn sentence(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         Mutant::CommitsWithoutMajority | Mutant::CommitsAllAtBoot | Mutant::AppliesBackwards => {
             None
         }
+        // No bugs.
+        Mutant::HeartbeatsTwiceAsOften | Mutant::NoopTwice => None,
     }
 }
 
