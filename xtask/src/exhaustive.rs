@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use harness::exhaustive::{Expected, Limits, Report, Run, Verdict, runs};
 
 /// Search every schedule of small clusters of the patterns, and print what was searched and whether
@@ -35,6 +35,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
         "pattern", "run", "searched", "expected", "came out", "distinct", "reached", "depth", "s",
         "states/s",
