@@ -25,6 +25,13 @@ pub enum Guarantee {
     /// Each key behaves as one register to which operations happen one at a time, each between its
     /// call and its return (Herlihy and Wing 1990).
     Linearizability,
+    /// A read returns a value that was written, and none that was overwritten for good before the
+    /// read was called; see [`Promise::Regular`](crate::ordered::Promise::Regular).
+    RegularReads,
+    /// A client that read a value reads no older one after it (Terry et al. 1994).
+    MonotonicReads,
+    /// A client that wrote reads nothing older than what it wrote (Terry et al. 1994).
+    ReadYourWrites,
     /// What was acknowledged is still there after every fault of the scenario.
     Durability,
     /// Once faults have stopped and what was on its way has arrived, and every key was read after
@@ -56,7 +63,7 @@ pub enum Guarantee {
 
 impl Guarantee {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::ElectionSafety,
         Self::NoSplitBrain,
         Self::LeaderAgreement,
@@ -65,6 +72,9 @@ impl Guarantee {
         Self::LeaderCompleteness,
         Self::StateMachineSafety,
         Self::Linearizability,
+        Self::RegularReads,
+        Self::MonotonicReads,
+        Self::ReadYourWrites,
         Self::Durability,
         Self::Convergence,
         Self::VersionSafety,
@@ -88,6 +98,9 @@ impl Guarantee {
             Self::LeaderCompleteness => "leader completeness",
             Self::StateMachineSafety => "state-machine safety",
             Self::Linearizability => "linearizability",
+            Self::RegularReads => "regular reads",
+            Self::MonotonicReads => "monotonic reads",
+            Self::ReadYourWrites => "read your writes",
             Self::Durability => "durability",
             Self::Convergence => "convergence",
             Self::VersionSafety => "version safety",

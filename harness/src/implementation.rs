@@ -131,6 +131,9 @@ impl Implementation {
             Guarantee::LeaderAgreement
             | Guarantee::HighestLeads
             | Guarantee::Linearizability
+            | Guarantee::RegularReads
+            | Guarantee::MonotonicReads
+            | Guarantee::ReadYourWrites
             | Guarantee::Durability
             | Guarantee::MutualExclusion
             | Guarantee::LeaseExclusion

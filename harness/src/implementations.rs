@@ -16,6 +16,7 @@ pub fn all() -> Vec<Implementation> {
         raft::raft(),
         dlock::dlock(),
         quorum::tagged(),
+        quorum::regular(),
         quorum::wall_clock(),
         quorum::partial(),
     ]

@@ -13,7 +13,8 @@ use crate::guarantee::Violation;
 use crate::history::History;
 use crate::implementation::{Implementation, Workload};
 
-/// What did not hold in `history`, and, if some checker could not decide, why.
+/// What did not hold in `history` of what `implementation` claims or disclaims, and, if some checker
+/// could not decide, why.
 pub fn judge(
     history: &History,
     implementation: &Implementation,
@@ -30,5 +31,6 @@ pub fn judge(
         }
     }
     violations.extend(service::judge(history));
+    violations.retain(|violation| implementation.judges(violation.guarantee));
     (violations, undecided)
 }

@@ -37,6 +37,7 @@ pub mod measure;
 pub mod moves;
 #[cfg(feature = "mutants")]
 pub mod mutants;
+pub mod ordered;
 pub mod page;
 pub mod recorded;
 pub mod recording;

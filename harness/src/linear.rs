@@ -52,7 +52,10 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 pub use explain::Explanation;
-pub use models::{At, Kv, KvAction, KvOp, Lock, LockOp, PerKey, Register, RegisterOp};
+pub use models::{
+    At, Fence, FencedLock, FencedOp, Kv, KvAction, KvOp, Lock, LockOp, Log, LogOp, PerKey, Prefix,
+    Register, RegisterOp,
+};
 pub use outlook::Outlook;
 pub use text::Text;
 

@@ -88,7 +88,7 @@ pub fn impossible(implementation: &str) -> &'static [&'static str] {
             "a node refuses a vote",
         ],
         // Reads are answered with what was found: nothing is written back.
-        "quorum-clock" | "quorum-partial" => &["a reader writes back"],
+        "quorum-regular" | "quorum-clock" | "quorum-partial" => &["a reader writes back"],
         _ => &[],
     }
 }

@@ -1,10 +1,10 @@
-//! `quorum`, in the three configurations that teach the most: overlapping quorums with tags,
-//! overlapping quorums with wall clocks, and quorums that do not overlap.
+//! `quorum`, in the four configurations that teach the most: overlapping quorums with tags, with and
+//! without write-back, overlapping quorums with wall clocks, and quorums that do not overlap.
 
 use std::time::Duration;
 
 use ::quorum::invariants::{self, Monitor};
-use ::quorum::{Config, Error, Key, Replica, Reply, Request, Response, Value, Versioning};
+use ::quorum::{Config, Error, Key, Repair, Replica, Reply, Request, Response, Value, Versioning};
 
 use cluster::Node as _;
 
@@ -29,6 +29,9 @@ pub fn with(config: Config) -> Implementation {
         summary: "N=3, R=2, W=2; writers ask for the largest tag, readers write back",
         claims: &[
             Guarantee::Linearizability,
+            Guarantee::RegularReads,
+            Guarantee::MonotonicReads,
+            Guarantee::ReadYourWrites,
             Guarantee::Durability,
             Guarantee::Convergence,
             Guarantee::VersionSafety,
@@ -44,13 +47,38 @@ pub fn with(config: Config) -> Implementation {
     }
 }
 
+/// R + W > N and tags, but a reader does not write back before it answers.
+pub fn regular() -> Implementation {
+    Implementation {
+        name: "quorum-regular",
+        summary: "N=3, R=2, W=2; tags, and repair in the background",
+        claims: &[
+            Guarantee::RegularReads,
+            Guarantee::ReadYourWrites,
+            Guarantee::Durability,
+            Guarantee::Convergence,
+            Guarantee::VersionSafety,
+            Guarantee::Availability,
+        ],
+        disclaims: &[Guarantee::Linearizability, Guarantee::MonotonicReads],
+        start: start_with::<Store>(Config::default().with_repair(Repair::Background)),
+        ..tagged()
+    }
+}
+
 /// R + W > N, but the writer's wall clock is the version.
 pub fn wall_clock() -> Implementation {
     Implementation {
         name: "quorum-clock",
         summary: "N=3, R=2, W=2; the last write wins, by the writer's wall clock",
         claims: &[Guarantee::Convergence, Guarantee::VersionSafety, Guarantee::Availability],
-        disclaims: &[Guarantee::Linearizability, Guarantee::Durability],
+        disclaims: &[
+            Guarantee::Linearizability,
+            Guarantee::RegularReads,
+            Guarantee::MonotonicReads,
+            Guarantee::ReadYourWrites,
+            Guarantee::Durability,
+        ],
         start: start_with::<Store>(Config::default().with_versioning(Versioning::WallClock)),
         ..tagged()
     }
@@ -62,7 +90,13 @@ pub fn partial() -> Implementation {
         name: "quorum-partial",
         summary: "N=3, R=1, W=1; a read may miss the last write",
         claims: &[Guarantee::Convergence, Guarantee::VersionSafety, Guarantee::Availability],
-        disclaims: &[Guarantee::Linearizability, Guarantee::Durability],
+        disclaims: &[
+            Guarantee::Linearizability,
+            Guarantee::RegularReads,
+            Guarantee::MonotonicReads,
+            Guarantee::ReadYourWrites,
+            Guarantee::Durability,
+        ],
         start: start_with::<Store>(Config::default().with_quorums(3, 1, 1)),
         ..tagged()
     }

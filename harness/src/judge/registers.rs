@@ -7,12 +7,22 @@ use cluster::Timestamp;
 use crate::guarantee::{Guarantee, Violation};
 use crate::history::{Call, End, History};
 use crate::linear::{At, Limits, Operation, PerKey, Register, RegisterOp, Verdict, check};
+use crate::ordered::{Contradiction, Promise, contradictions};
 use crate::vocabulary::{Op, Outcome};
 
 /// The breaches, and why linearizability could not be decided, if it could not.
 pub(super) fn judge(history: &History) -> (Vec<Violation>, Option<String>) {
     let mut violations = Vec::from_iter(lost_write(history));
     let operations: Vec<_> = history.calls.iter().filter_map(operation).collect();
+    for Contradiction { promise, what, .. } in contradictions(&Register::default(), &operations) {
+        let guarantee = match promise {
+            Promise::Regular => Guarantee::RegularReads,
+            Promise::MonotonicReads => Guarantee::MonotonicReads,
+            Promise::ReadYourWrites => Guarantee::ReadYourWrites,
+            Promise::NoLostUpdates => unreachable!("the suite asks for no compare-and-set"),
+        };
+        violations.push(Violation::new(guarantee, format!("{what} (times in ns)")));
+    }
     let registers = PerKey::<u32, Register<u64>>::new(Register::default());
     // No bound on time: a verdict must not depend on the machine.
     match check(&registers, &operations, Limits::default()) {

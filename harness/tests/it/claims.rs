@@ -90,6 +90,31 @@ fn quorums_that_do_not_overlap_read_stale() {
 }
 
 #[test]
+fn quorums_that_do_not_overlap_keep_none_of_the_weaker_promises() {
+    counterexample("quorum-partial", "steady", Guarantee::RegularReads, 50);
+    counterexample("quorum-partial", "steady", Guarantee::ReadYourWrites, 50);
+    counterexample("quorum-partial", "leader-crash", Guarantee::MonotonicReads, 50);
+}
+
+#[test]
+fn a_writer_with_a_slow_clock_does_not_see_its_write() {
+    counterexample("quorum-clock", "clock-skew", Guarantee::RegularReads, 50);
+    counterexample("quorum-clock", "clock-skew", Guarantee::ReadYourWrites, 50);
+}
+
+#[test]
+fn reads_that_do_not_write_back_go_back() {
+    counterexample("quorum-regular", "slow-links", Guarantee::MonotonicReads, 100);
+    counterexample("quorum-regular", "slow-links", Guarantee::Linearizability, 100);
+}
+
+#[test]
+fn wall_clocks_without_write_back_show_a_write_and_hide_it_again() {
+    // A value that was not written back may be gone from the next read's quorum.
+    counterexample("quorum-clock", "ring-partition", Guarantee::MonotonicReads, 50);
+}
+
+#[test]
 fn wall_clocks_lose_writes() {
     counterexample("quorum-clock", "clock-skew", Guarantee::Linearizability, 50);
 }

@@ -75,6 +75,30 @@ fn a_read_of_the_last_write_is_fine() {
 }
 
 #[test]
+fn a_client_that_goes_back_in_time_breaks_the_weaker_promises_too() {
+    let weaker = [Guarantee::RegularReads, Guarantee::MonotonicReads, Guarantee::ReadYourWrites];
+    let broken = [&[Guarantee::Linearizability], &weaker[..]].concat();
+    let history = vec![
+        wrote(0, 1, (0, 1)),
+        wrote(0, 2, (2, 3)),
+        read(0, Some(2), (4, 5)),
+        read(0, Some(1), (6, 7)),
+    ];
+    check("quorum", &calls(history), &broken);
+}
+
+#[test]
+fn two_clients_that_see_writes_in_different_orders_break_linearizability_alone() {
+    let history = vec![
+        wrote(0, 1, (0, 1)),
+        wrote(0, 2, (2, 9)),
+        read(1, Some(2), (3, 4)),
+        read(2, Some(1), (5, 6)),
+    ];
+    check("quorum", &calls(history), &[Guarantee::Linearizability]);
+}
+
+#[test]
 fn a_read_that_misses_a_finished_write_is_not_linearizable() {
     let history = vec![
         wrote(0, 1, (0, 1)),

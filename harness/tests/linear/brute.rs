@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use harness::linear::{
-    Kv, KvAction, KvOp, Limits, Lock, LockOp, Model, Operation, Register, RegisterOp, Text,
-    Verdict, check,
+    FencedLock, FencedOp, Kv, KvAction, KvOp, Limits, Lock, LockOp, Log, LogOp, Model, Operation,
+    Prefix, Register, RegisterOp, Text, Verdict, check,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -122,6 +122,25 @@ fn lock_op() -> impl Strategy<Value = LockOp> {
     })
 }
 
+fn fenced_op() -> impl Strategy<Value = FencedOp> {
+    (0..3u64, 1..5u64, 0..8u8).prop_map(|(owner, token, which)| match which {
+        0..=2 => FencedOp::Acquired { owner, token },
+        3 | 4 => FencedOp::Released { token },
+        5 => FencedOp::Busy,
+        6 => FencedOp::NotHolder { token },
+        _ => FencedOp::Inspected((owner > 0).then_some(token)),
+    })
+}
+
+fn log_op() -> impl Strategy<Value = LogOp<u8>> {
+    let append = (0..3u8, proptest::option::of(1..5u64));
+    prop_oneof![
+        4 => append.prop_map(|(entry, index)| LogOp::Append { entry, index }),
+        2 => vec(0..3u8, 0..4).prop_map(|seen| LogOp::Read(Prefix::of(&seen))),
+        1 => (0..4u64).prop_map(LogOp::Len),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
@@ -138,6 +157,19 @@ proptest! {
     #[test]
     fn locks_are_judged_as_by_every_order(history in with_ties(lock_op(), 6)) {
         agree(&Lock, &history)?;
+    }
+
+    #[test]
+    fn fenced_locks_are_judged_as_by_every_order(
+        history in with_ties(fenced_op(), 6),
+        leased in any::<bool>(),
+    ) {
+        agree(&FencedLock { leased }, &history)?;
+    }
+
+    #[test]
+    fn logs_are_judged_as_by_every_order(history in with_ties(log_op(), 6)) {
+        agree(&Log::default(), &history)?;
     }
 
     #[test]

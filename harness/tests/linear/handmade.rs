@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use harness::linear::{
-    At, Exhausted, Explanation, Kv, KvAction, KvOp, Limits, Lock, LockOp, Model, Operation, PerKey,
-    Register, RegisterOp, Verdict, check,
+    At, Exhausted, Explanation, FencedLock, FencedOp, Kv, KvAction, KvOp, Limits, Lock, LockOp,
+    Log, LogOp, Model, Operation, PerKey, Prefix, Register, RegisterOp, Verdict, check,
 };
 
 use crate::support::{operation, unanswered};
@@ -331,4 +331,44 @@ fn registers_by_key_are_judged_one_by_one() {
 #[should_panic(expected = "operation 0")]
 fn to_return_before_the_call_is_a_bug_of_the_caller() {
     check(&Register::default(), &[operation(1, write(1), 5, 4)], Limits::default());
+}
+
+#[test]
+fn tokens_must_grow() {
+    let acquired = |owner, token| FencedOp::Acquired { owner, token };
+    let leased = FencedLock { leased: true };
+    let grows = [operation(1, acquired(1, 3), 0, 1), operation(2, acquired(2, 4), 2, 3)];
+    holds(&leased, &grows);
+    // Nobody gave it back, and no lease ends by itself.
+    broken(&FencedLock::default(), &grows, 1);
+    for token in [3, 2] {
+        let again = [operation(1, acquired(1, 3), 0, 1), operation(2, acquired(2, token), 2, 3)];
+        broken(&leased, &again, 1);
+    }
+}
+
+#[test]
+fn a_stale_token_releases_nothing() {
+    let history = [
+        operation(1, FencedOp::Acquired { owner: 1, token: 1 }, 0, 1),
+        operation(2, FencedOp::Acquired { owner: 2, token: 2 }, 2, 3),
+        operation(1, FencedOp::Released { token: 1 }, 4, 5),
+    ];
+    broken(&FencedLock { leased: true }, &history, 2);
+}
+
+#[test]
+fn an_append_never_moves() {
+    let append = |entry, index| LogOp::Append { entry, index: Some(index) };
+    let history = [
+        operation(1, append('a', 1), 0, 1),
+        operation(2, append('b', 2), 2, 9),
+        operation(3, LogOp::Read(Prefix::of(&['a', 'b'])), 3, 4),
+        operation(3, LogOp::Len(2), 5, 6),
+    ];
+    holds(&Log::default(), &history);
+    let lost = [&history[..], &[operation(3, LogOp::Read(Prefix::of(&['a'])), 7, 8)]].concat();
+    broken(&Log::default(), &lost, 4);
+    let twice = [operation(1, append('a', 1), 0, 1), operation(2, append('b', 1), 2, 3)];
+    broken(&Log::default(), &twice, 1);
 }
