@@ -53,8 +53,9 @@ impl<S: StateMachine> Raft<S> {
         }
     }
 
-    /// Asks everyone, in the term that it is in.
-    fn canvass<P, E>(&mut self, now: Now, agrees: Position, out: &mut Out<S, P, E>) {
+    /// Asks everyone, in the term that it is in. Again at once, where a loan or a higher term in an
+    /// answer makes it worth while: each of these grows, so that ends.
+    pub(crate) fn canvass<P, E>(&mut self, now: Now, agrees: Position, out: &mut Out<S, P, E>) {
         self.lose_leader();
         self.counts.canvasses += 1;
         let mut votes = vec![None; self.members.count()];
@@ -86,7 +87,7 @@ impl<S: StateMachine> Raft<S> {
         let own = if planted.is(Mutant::PreVoteHidesTerm) { term } else { self.term };
         // Gated, though it promises nothing: a node whose disk hangs encourages nobody, for it could
         // not vote.
-        out.send(from, Message::PreVoted { term: own, asked: term, granted });
+        out.send(from, Message::PreVoted { term: own, asked: term, last, granted });
         if open && !granted && !self.is_leader() {
             self.lend(from, last, agrees, out);
         }
@@ -116,16 +117,16 @@ impl<S: StateMachine> Raft<S> {
         out.send(to, Message::Lent { term: self.term, prev, entries });
     }
 
-    /// The answer of the member at `place` to a PreVote in `asked`.
+    /// The answer of the member at `place` to a PreVote in `asked` for a log that ended at `last`: what
+    /// was said of a shorter one is no longer true.
     pub(crate) fn on_pre_voted<P, E>(
         &mut self,
         now: Now,
         place: usize,
-        asked: Term,
-        granted: bool,
+        (asked, last, granted): (Term, Position, bool),
         out: &mut Out<S, P, E>,
     ) {
-        if asked != self.term {
+        if asked != self.term || last != self.log.last() {
             return;
         }
         let Part::PreCandidate(canvass) = &mut self.part else { return };

@@ -86,6 +86,8 @@ pub enum Message<C> {
         term: Term,
         /// The term of the question.
         asked: Term,
+        /// Where the asker's log ended then.
+        last: Position,
         /// Whether the voter would vote so. It promises nothing.
         granted: bool,
     },

@@ -319,6 +319,7 @@ impl<S: StateMachine> Raft<S> {
             self.counts.dropped += 1;
             return;
         };
+        let raised = matches!(self.part, Part::PreCandidate(_)) && message.term() > self.term;
         if self.heeds_term(now, from, &message) {
             self.heed_term(now, message.term(), out);
         }
@@ -335,8 +336,9 @@ impl<S: StateMachine> Raft<S> {
             Message::PreVote { term, last, agrees } => {
                 self.on_pre_vote(now, from, (term, last, agrees), out);
             }
-            Message::PreVoted { asked, granted, .. } => {
-                self.on_pre_voted(now, place, asked, granted, out);
+            Message::PreVoted { .. } if raised => self.canvass(now, self.log.last(), out),
+            Message::PreVoted { asked, last, granted, .. } => {
+                self.on_pre_voted(now, place, (asked, last, granted), out);
             }
             Message::Lent { prev, entries, .. } => self.on_lent(now, prev, entries, out),
             Message::TimeoutNow { term } => self.on_timeout_now(now, from, term, out),

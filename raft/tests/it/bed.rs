@@ -103,6 +103,10 @@ impl Bed {
         self.leader().expect("just seen")
     }
 
+    pub(crate) fn sim_now(&self) -> Timestamp {
+        self.sim.now()
+    }
+
     pub(crate) fn submit(&mut self, node: NodeId, value: u64) -> RequestId {
         self.sim.submit(node, Request::Write(value))
     }
