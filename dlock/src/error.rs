@@ -85,9 +85,9 @@ impl From<raft::Error> for Error {
             raft::Error::NotLeader { leader } => Self::NotLeader { leader },
             raft::Error::Transferring { to } => Self::NotLeader { leader: Some(to) },
             raft::Error::Deposed | raft::Error::NotTransferred => Self::Unknown,
-            raft::Error::Overloaded
-            | raft::Error::TooLarge { .. }
-            | raft::Error::NoSuchMember => Self::Overloaded,
+            raft::Error::Overloaded | raft::Error::TooLarge { .. } | raft::Error::NoSuchMember => {
+                Self::Overloaded
+            }
         }
     }
 }

@@ -94,13 +94,7 @@ impl<S: StateMachine> Raft<S> {
     }
 
     /// Sends `to`, whose log ends at `last`, what its log lacks.
-    fn lend<P, E>(
-        &self,
-        to: NodeId,
-        last: Position,
-        agrees: Position,
-        out: &mut Out<S, P, E>,
-    ) {
+    fn lend<P, E>(&self, to: NodeId, last: Position, agrees: Position, out: &mut Out<S, P, E>) {
         if self.config.planted.is(Mutant::LendsNothing) {
             return;
         }

@@ -44,9 +44,8 @@ impl DiskWatch {
 
     /// Whether it has had something to finish for `patience`, and finished nothing.
     pub(crate) fn hangs(&self, now: Now, patience: Option<Duration>) -> bool {
-        patience.is_some_and(|patience| {
-            self.is_busy() && now.monotonic.since(self.since) >= patience
-        })
+        patience
+            .is_some_and(|patience| self.is_busy() && now.monotonic.since(self.since) >= patience)
     }
 
     /// Since when the disk has finished nothing, if it should have.

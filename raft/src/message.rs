@@ -417,11 +417,9 @@ impl<S: StateMachine> fmt::Debug for Settled<S> {
             Self::Readable { request } => {
                 f.debug_struct("Readable").field("request", request).finish()
             }
-            Self::Transferred { request, to } => f
-                .debug_struct("Transferred")
-                .field("request", request)
-                .field("to", to)
-                .finish(),
+            Self::Transferred { request, to } => {
+                f.debug_struct("Transferred").field("request", request).field("to", to).finish()
+            }
             Self::Failed { request, error } => {
                 f.debug_struct("Failed").field("request", request).field("error", error).finish()
             }

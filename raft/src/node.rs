@@ -14,7 +14,9 @@ use crate::election::Campaign;
 use crate::follower::Ack;
 use crate::leader::Leadership;
 use crate::log::Log;
-use crate::message::{Entry, Event, Message, Payload, ReadLevel, Record, Reply, Request, Response, Settled};
+use crate::message::{
+    Entry, Event, Message, Payload, ReadLevel, Record, Reply, Request, Response, Settled,
+};
 use crate::mutants::Mutant;
 use crate::reads::FollowerReads;
 use crate::transfer::Handover;

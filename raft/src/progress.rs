@@ -87,9 +87,7 @@ impl Progress {
     pub(crate) fn may_send(&self, (inflight_max, bytes_max): (usize, usize)) -> bool {
         match &self.pace {
             Pace::Probe { asked } => !asked,
-            Pace::Stream { inflight, bytes } => {
-                inflight.len() < inflight_max && *bytes < bytes_max
-            }
+            Pace::Stream { inflight, bytes } => inflight.len() < inflight_max && *bytes < bytes_max,
         }
     }
 

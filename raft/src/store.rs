@@ -121,7 +121,9 @@ impl<S: StateMachine> Store<S> {
             Error::Deposed | Error::NotTransferred => StoreError::Unknown,
             Error::TooLarge { bytes, limit } => StoreError::TooLarge { bytes, limit },
             Error::NoSuchMember => StoreError::NoSuchMember,
-            Error::NotLeader { .. } | Error::Transferring { .. } => unreachable!("the client follows redirections"),
+            Error::NotLeader { .. } | Error::Transferring { .. } => {
+                unreachable!("the client follows redirections")
+            }
         })
     }
 }

@@ -59,7 +59,8 @@ impl<S: StateMachine> Raft<S> {
         let own = self.place;
         let furthest = || {
             let others = (0..leadership.followers.len()).filter(|&place| place != own);
-            let key = |place: &usize| (leadership.followers[*place].matched, leadership.heard[*place]);
+            let key =
+                |place: &usize| (leadership.followers[*place].matched, leadership.heard[*place]);
             // The first of those that are equally far.
             others.rev().max_by_key(key).map(|place| self.members.as_slice()[place])
         };

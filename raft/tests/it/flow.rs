@@ -22,7 +22,12 @@ fn appends_to(table: &Table, id: u32) -> Vec<usize> {
         Message::Append(append) => Some(append.entries.len()),
         _ => None,
     };
-    table.wires.iter().filter(|wire| wire.to == n(id)).filter_map(|wire| of(&wire.message)).collect()
+    table
+        .wires
+        .iter()
+        .filter(|wire| wire.to == n(id))
+        .filter_map(|wire| of(&wire.message))
+        .collect()
 }
 
 fn written(table: &Table, id: u32) -> usize {
@@ -70,8 +75,7 @@ fn appends_and_windows_are_bounded_by_bytes() {
 /// One entry is sent, however large it is: a limit must not stop what it cannot shrink.
 #[test]
 fn a_window_smaller_than_an_entry_lets_one_through_at_a_time() {
-    let mut table =
-        table(3, config().with_append_bytes_max(1).with_inflight_bytes_max(1));
+    let mut table = table(3, config().with_append_bytes_max(1).with_inflight_bytes_max(1));
     table.elect(1, &[2, 3]);
     for value in 1..=5 {
         table.write(n(1), value);
@@ -156,7 +160,8 @@ fn hr_541_hr_612_a_follower_behind_a_bad_link_does_not_starve() {
 /// A follower that says nothing costs its leader no memory, and the others no time (or#1810).
 #[test]
 fn or_1810_a_follower_that_hangs_holds_up_nobody() {
-    let mut bed = Bed::with(3, config().with_entries_max(8).with_inflight_max(4), Options::seeded(5));
+    let mut bed =
+        Bed::with(3, config().with_entries_max(8).with_inflight_max(4), Options::seeded(5));
     bed.write(1);
     let leader = bed.await_leader();
     let hung = bed.members().into_iter().find(|&id| id != leader).unwrap();

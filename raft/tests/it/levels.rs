@@ -103,8 +103,7 @@ fn without_a_bound_on_drift_there_are_no_leases() {
     check_answer(&table, request, Some(1));
     // Nor without what leases rest on.
     for config in [leased().with_stickiness(false), leased().with_check_quorum(false)] {
-        let InvalidConfig { field, .. } =
-            config.validate(&Members::first(3).unwrap()).unwrap_err();
+        let InvalidConfig { field, .. } = config.validate(&Members::first(3).unwrap()).unwrap_err();
         assert_eq!(field, "lease");
     }
 }
@@ -171,7 +170,8 @@ fn ee_7331_no_stale_read_by_lease_while_clocks_keep_their_promise() {
             let next = bed.leader();
             if let Some(next) = next.filter(|&next| next != old) {
                 let write = Request::Write(written as u64 + 1);
-                if let Some(Ok(Ok(Reply::Written { output, .. }))) = bed.ask(next, write, MILLI * 5) {
+                if let Some(Ok(Ok(Reply::Written { output, .. }))) = bed.ask(next, write, MILLI * 5)
+                {
                     written = written.max(output + 1);
                 }
             }
@@ -226,9 +226,7 @@ pub(crate) fn a_follower_read_waits_until_it_has_applied(config: Config<Journal>
     let request = read(&mut table, 2, ReadLevel::Follower);
     // The appends of the round reach n3 alone; n2 hears the answer.
     loop {
-        table.wires.retain(|wire| {
-            !(wire.to == n(2) && matches!(wire.message, Message::Append(_)))
-        });
+        table.wires.retain(|wire| !(wire.to == n(2) && matches!(wire.message, Message::Append(_))));
         if table.wires.is_empty() {
             break;
         }
@@ -256,11 +254,7 @@ pub(crate) fn an_old_answer_is_no_answer(config: Config<Journal>) {
     check_answer(&table, first, Some(1));
     let second = read(&mut table, 2, ReadLevel::Follower);
     assert_ne!(asked(&table), tag);
-    let said = |tag| Message::ReadFrom {
-        term: Term::new(1),
-        tag,
-        index: Some(LogIndex::new(1)),
-    };
+    let said = |tag| Message::ReadFrom { term: Term::new(1), tag, index: Some(LogIndex::new(1)) };
     table.inject(n(1), n(2), said(tag));
     table.inject(n(1), n(2), said(ReadTag { life: !tag.life, ..asked(&table) }));
     check_answer(&table, second, None);

@@ -302,7 +302,8 @@ fn a_loan_is_taken_by_whoever_asks_and_nobody_else() {
     let far = Message::Lent { term: Term::new(1), prev: at(1, 9), entries: entries(9, &[(1, 5)]) };
     table.inject(n(2), n(1), far);
     assert_eq!(table.log(1), []);
-    let strange = Message::Lent { term: Term::new(1), prev: at(0, 0), entries: entries(3, &[(1, 5)]) };
+    let strange =
+        Message::Lent { term: Term::new(1), prev: at(0, 0), entries: entries(3, &[(1, 5)]) };
     let dropped = table.gauge(n(1), "messages dropped");
     table.inject(n(2), n(1), strange);
     assert_eq!(table.gauge(n(1), "messages dropped"), dropped + 1);
