@@ -47,7 +47,8 @@ pub trait Node: Sized + Send + 'static {
     /// Takes one input. Effects are appended to `out`.
     fn handle(&mut self, now: Now, input: InputOf<Self>, out: &mut EffectsOf<Self>);
 
-    /// Ends a batch of inputs: emits what was held back to be sent together. Also called once after
+    /// Ends a batch of inputs: emits what was held back to be sent together. `now` is no earlier than
+    /// the arrival of any of them. Also called once after
     /// boot, and once after each [`Input::Durable`].
     fn flush(&mut self, _now: Now, _out: &mut EffectsOf<Self>) {}
 

@@ -17,6 +17,7 @@ use crate::mutants::Planted;
 #[derive(Clone, Debug)]
 pub struct Config {
     election_timeout: RangeInclusive<Duration>,
+    textbook_elections: bool,
     heartbeat: Duration,
     ttl_default: Duration,
     ttl_min: Duration,
@@ -39,6 +40,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             election_timeout: Duration::from_millis(150)..=Duration::from_millis(300),
+            textbook_elections: false,
             heartbeat: Duration::from_millis(50),
             ttl_default: Duration::from_secs(30),
             ttl_min: Duration::from_millis(10),
@@ -98,6 +100,14 @@ impl Config {
         self
     }
 
+    /// Elections as the paper has them, without what [`raft`] adds by default: see
+    /// [`raft::Config::with_textbook_elections`].
+    #[must_use]
+    pub fn with_textbook_elections(mut self) -> Self {
+        self.textbook_elections = true;
+        self
+    }
+
     /// How often one owner may hold one lock at a time; at least once.
     #[must_use]
     pub fn with_holds_max(mut self, count: usize) -> Self {
@@ -124,9 +134,10 @@ impl Config {
 
     /// The settings of the log under the table.
     pub(crate) fn raft(&self) -> raft::Config<LockTable> {
-        raft::Config::new(self.table())
+        let config = raft::Config::new(self.table())
             .with_election_timeout(self.election_timeout.clone())
-            .with_heartbeat(self.heartbeat)
+            .with_heartbeat(self.heartbeat);
+        if self.textbook_elections { config.with_textbook_elections() } else { config }
     }
 
     /// How long to leave the log alone after it refused a tick.

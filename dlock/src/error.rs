@@ -83,8 +83,11 @@ impl From<raft::Error> for Error {
     fn from(error: raft::Error) -> Self {
         match error {
             raft::Error::NotLeader { leader } => Self::NotLeader { leader },
-            raft::Error::Deposed => Self::Unknown,
-            raft::Error::Overloaded => Self::Overloaded,
+            raft::Error::Transferring { to } => Self::NotLeader { leader: Some(to) },
+            raft::Error::Deposed | raft::Error::NotTransferred => Self::Unknown,
+            raft::Error::Overloaded | raft::Error::TooLarge { .. } | raft::Error::NoSuchMember => {
+                Self::Overloaded
+            }
         }
     }
 }

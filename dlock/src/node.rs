@@ -304,6 +304,8 @@ impl LockNode {
                     out.respond_now(request, Ok(self.table().look(&query, at)));
                 }
             }
+            // Nobody asks this service for that.
+            Settled::Transferred { .. } => {}
             Settled::Failed { request, error } => {
                 let was_read = self.reads.remove(&request).is_some();
                 let error = match error {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{InvalidConfig, Members};
+use cluster::{InvalidConfig, Members, NodeId};
 
 use crate::StateMachine;
-use crate::mutants::Planted;
+use crate::mutants::{Mutant, Planted};
 
 /// The configuration of a cluster. Every node has the same.
 ///
@@ -18,6 +19,15 @@ use crate::mutants::Planted;
 /// | [`entries_max`](Config::with_entries_max) | 1024 |
 /// | [`inflight_max`](Config::with_inflight_max) | 256 |
 /// | [`pending_max`](Config::with_pending_max) | 65 536 |
+/// | [`pre_vote`](Config::with_pre_vote) | on |
+/// | [`check_quorum`](Config::with_check_quorum) | on |
+/// | [`stickiness`](Config::with_stickiness) | on |
+/// | [`lease`](Config::with_lease) | off: no bound on clock drift is known |
+/// | [`disk_patience`](Config::with_disk_patience) | 4 election timeouts |
+/// | [`rank`](Config::with_rank) | all nodes alike |
+/// | [`entry_bytes_max`](Config::with_entry_bytes_max) | 1 MiB |
+/// | [`append_bytes_max`](Config::with_append_bytes_max) | 4 MiB |
+/// | [`inflight_bytes_max`](Config::with_inflight_bytes_max) | 64 MiB |
 #[derive(Clone)]
 pub struct Config<S> {
     pub(crate) machine: S,
@@ -26,8 +36,22 @@ pub struct Config<S> {
     pub(crate) entries_max: usize,
     pub(crate) inflight_max: usize,
     pub(crate) pending_max: usize,
+    pub(crate) pre_vote: bool,
+    pub(crate) check_quorum: bool,
+    pub(crate) stickiness: bool,
+    /// By how many millionths one node's clock may run faster than another's; none: no leases.
+    pub(crate) lease_drift_ppm: Option<u32>,
+    /// In longest election timeouts; zero: for ever.
+    pub(crate) disk_patience: u32,
+    pub(crate) rank: Option<Rank>,
+    pub(crate) entry_bytes_max: usize,
+    pub(crate) append_bytes_max: usize,
+    pub(crate) inflight_bytes_max: usize,
     pub(crate) planted: Planted,
 }
+
+/// Says of each node how many others are to be preferred to it as leader.
+pub(crate) type Rank = Arc<dyn Fn(NodeId) -> u32 + Send + Sync>;
 
 impl<S: StateMachine> Config<S> {
     /// The defaults, for replicas that begin as clones of `machine`.
@@ -39,6 +63,15 @@ impl<S: StateMachine> Config<S> {
             entries_max: 1024,
             inflight_max: 256,
             pending_max: 65_536,
+            pre_vote: true,
+            check_quorum: true,
+            stickiness: true,
+            lease_drift_ppm: None,
+            disk_patience: 4,
+            rank: None,
+            entry_bytes_max: 1 << 20,
+            append_bytes_max: 4 << 20,
+            inflight_bytes_max: 64 << 20,
             planted: Planted::default(),
         }
     }
@@ -82,6 +115,96 @@ impl<S: StateMachine> Config<S> {
         self
     }
 
+    /// Whether a node asks the others, before it stands for election, if they would vote for it
+    /// (§9.6 of the thesis): a node that could not win disturbs nobody. A voter whose log is ahead
+    /// of the asker's lends it what it lacks, so that whoever can reach a majority can win.
+    #[must_use]
+    pub fn with_pre_vote(mut self, on: bool) -> Self {
+        self.pre_vote = on;
+        self
+    }
+
+    /// Whether a leader steps down once it has not heard from a majority for the longest election
+    /// timeout (§6.2 of the thesis): its clients learn that it cannot serve them.
+    #[must_use]
+    pub fn with_check_quorum(mut self, on: bool) -> Self {
+        self.check_quorum = on;
+        self
+    }
+
+    /// Whether a node that has heard from a leader within the shortest election timeout ignores
+    /// those who would replace it (§4.2.3 of the thesis).
+    #[must_use]
+    pub fn with_stickiness(mut self, on: bool) -> Self {
+        self.stickiness = on;
+        self
+    }
+
+    /// Elections as the paper has them: no pre-vote, no check of the quorum, no stickiness, and
+    /// unlimited patience with disks.
+    #[must_use]
+    pub fn with_textbook_elections(self) -> Self {
+        self.with_pre_vote(false)
+            .with_check_quorum(false)
+            .with_stickiness(false)
+            .with_disk_patience(0)
+    }
+
+    /// Lets leaders hold leases, for [`ReadLevel::Lease`](crate::ReadLevel::Lease) (§6.4.1 of the
+    /// thesis), under the promise that **no node's clock ever runs more than `drift_ppm` millionths
+    /// faster than another's**. A lease lasts the shortest election timeout, divided by one plus
+    /// that, from the moment at which a round began that a majority has answered. If a clock breaks
+    /// the promise, reads by lease may be stale; nothing else suffers.
+    ///
+    /// Needs stickiness and the check of the quorum. A node then gives no vote within the shortest
+    /// election timeout after its boot: it may have promised a lease before.
+    #[must_use]
+    pub fn with_lease(mut self, drift_ppm: u32) -> Self {
+        self.lease_drift_ppm = Some(drift_ppm);
+        self
+    }
+
+    /// How long a disk may take to sync anything at all, in longest election timeouts, before its
+    /// node steps down and does not stand for election until the disk has moved again; zero for
+    /// ever.
+    #[must_use]
+    pub fn with_disk_patience(mut self, timeouts: u32) -> Self {
+        self.disk_patience = timeouts;
+        self
+    }
+
+    /// Who should rather lead: a node waits for its rank times the width of the election timeout
+    /// longer before it stands. Zero is the most preferred, and what all have by default. A
+    /// preference only: it costs time to elect others when the preferred are down, and takes the
+    /// lead from nobody. It must say the same of a node at every node and at all times.
+    #[must_use]
+    pub fn with_rank(mut self, rank: impl Fn(NodeId) -> u32 + Send + Sync + 'static) -> Self {
+        self.rank = Some(Arc::new(rank));
+        self
+    }
+
+    /// How large a command may be, by [`StateMachine::size_of`]; a larger one is refused.
+    #[must_use]
+    pub fn with_entry_bytes_max(mut self, bytes: usize) -> Self {
+        self.entry_bytes_max = bytes;
+        self
+    }
+
+    /// How large the commands of one append are together, unless it carries only one.
+    #[must_use]
+    pub fn with_append_bytes_max(mut self, bytes: usize) -> Self {
+        self.append_bytes_max = bytes;
+        self
+    }
+
+    /// How much a leader sends to one follower without an acknowledgement, beside
+    /// [`inflight_max`](Config::with_inflight_max): nothing more is sent once so much is on its way.
+    #[must_use]
+    pub fn with_inflight_bytes_max(mut self, bytes: usize) -> Self {
+        self.inflight_bytes_max = bytes;
+        self
+    }
+
     /// Plants a bug, for tests of those who judge.
     #[cfg(feature = "mutants")]
     #[must_use]
@@ -111,13 +234,52 @@ impl<S: StateMachine> Config<S> {
             ("entries_max", self.entries_max),
             ("inflight_max", self.inflight_max),
             ("pending_max", self.pending_max),
+            ("entry_bytes_max", self.entry_bytes_max),
+            ("append_bytes_max", self.append_bytes_max),
+            ("inflight_bytes_max", self.inflight_bytes_max),
         ] {
             if value == 0 {
                 return Err(InvalidConfig::new(field, value, "at least 1"));
             }
         }
+        if self.lease_drift_ppm.is_some() && !(self.stickiness && self.check_quorum) {
+            let expected = "stickiness and the check of the quorum with it";
+            return Err(InvalidConfig::new("lease", "on", expected));
+        }
         debug_assert!(members.count() > 0);
         Ok(())
+    }
+
+    /// How long a node that has heard from a leader stays with it.
+    pub(crate) fn stick_for(&self) -> Duration {
+        *self.election_timeout.start()
+    }
+
+    /// How long a leader leads without hearing from a majority.
+    pub(crate) fn quorum_patience(&self) -> Duration {
+        *self.election_timeout.end()
+    }
+
+    /// How long a lease lasts, if there are any.
+    pub(crate) fn lease(&self) -> Option<Duration> {
+        let drift_ppm = self.lease_drift_ppm?;
+        if self.planted.is(Mutant::LeaseIgnoresDrift) {
+            return Some(self.stick_for());
+        }
+        let nanos = self.stick_for().as_nanos() * 1_000_000 / (1_000_000 + u128::from(drift_ppm));
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
+    /// How long a disk may do nothing; none for ever.
+    pub(crate) fn disk_patience(&self) -> Option<Duration> {
+        let patience = self.election_timeout.end().saturating_mul(self.disk_patience);
+        (!patience.is_zero()).then_some(patience)
+    }
+
+    /// How much longer than others `node` waits before it stands for election.
+    pub(crate) fn reluctance(&self, node: NodeId) -> Duration {
+        let width = self.election_timeout.end().saturating_sub(*self.election_timeout.start());
+        self.rank.as_ref().map_or(Duration::ZERO, |rank| width.saturating_mul(rank(node)))
     }
 }
 
@@ -135,6 +297,14 @@ impl<S> fmt::Debug for Config<S> {
             .field("entries_max", &self.entries_max)
             .field("inflight_max", &self.inflight_max)
             .field("pending_max", &self.pending_max)
+            .field("pre_vote", &self.pre_vote)
+            .field("check_quorum", &self.check_quorum)
+            .field("stickiness", &self.stickiness)
+            .field("lease_drift_ppm", &self.lease_drift_ppm)
+            .field("disk_patience", &self.disk_patience)
+            .field("entry_bytes_max", &self.entry_bytes_max)
+            .field("append_bytes_max", &self.append_bytes_max)
+            .field("inflight_bytes_max", &self.inflight_bytes_max)
             .field("planted", &self.planted)
             .finish_non_exhaustive()
     }

@@ -26,19 +26,21 @@ impl<S: StateMachine> Raft<S> {
         } else {
             self.rng.span(range)
         };
-        self.election_at = now.monotonic + timeout;
+        self.election_at = now.monotonic + timeout + self.config.reluctance(self.id);
     }
 
     /// "To begin an election, a follower increments its current term and transitions to candidate
     /// state" (§5.2).
-    pub(crate) fn campaign<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
+    ///
+    /// With `transfer`, its leader told it to.
+    pub(crate) fn campaign<P, E>(&mut self, now: Now, transfer: bool, out: &mut Out<S, P, E>) {
         self.draw_election_timeout(now);
         if self.term.next() >= Term::LIMIT {
             return;
         }
         self.term = self.term.next();
         self.vote = Some(self.id);
-        self.leader = None;
+        self.lose_leader();
         self.ack = None;
         self.counts.campaigns += 1;
         self.ballot_unsaved = true;
@@ -48,7 +50,7 @@ impl<S: StateMachine> Raft<S> {
         // Gated: a vote may be given on what this log holds, so it must not shrink in a crash.
         let (term, last) = (self.term, self.log.last());
         for to in self.members.others(self.id) {
-            out.send(to, Message::RequestVote { term, last });
+            out.send(to, Message::RequestVote { term, last, transfer });
         }
     }
 
@@ -64,7 +66,7 @@ impl<S: StateMachine> Raft<S> {
         self.step_down(now, out);
         self.term = term;
         self.vote = None;
-        self.leader = None;
+        self.lose_leader();
         self.ack = None;
         self.ballot_unsaved = true;
     }
@@ -72,7 +74,7 @@ impl<S: StateMachine> Raft<S> {
     /// Becomes a follower, whatever it was.
     pub(crate) fn step_down<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         match std::mem::replace(&mut self.part, Part::Follower) {
-            Part::Follower | Part::Candidate(_) => {}
+            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => {}
             Part::Leader(leadership) => {
                 // What it proposed and did not flush is in its log, so it goes to its disk.
                 self.save_entries(out);
@@ -81,9 +83,8 @@ impl<S: StateMachine> Raft<S> {
                 let deposed = |request| Settled::Failed { request, error: Error::Deposed };
                 let proposals = self.proposals.drain(..).map(|(_, request)| deposed(request));
                 self.settled.extend(proposals);
-                let error = Error::NotLeader { leader: None };
-                let reads = leadership.reads.into_requests();
-                self.settled.extend(reads.map(|request| Settled::Failed { request, error }));
+                self.fail_reads(leadership.reads, out);
+                self.hand_over(leadership.transfer);
             }
         }
     }
@@ -118,7 +119,7 @@ impl<S: StateMachine> Raft<S> {
     }
 
     /// Whether a log that ends at `last` is at least as up to date as this node's (§5.4.1).
-    fn is_up_to_date(&self, last: Position) -> bool {
+    pub(crate) fn is_up_to_date(&self, last: Position) -> bool {
         let own = self.log.last();
         if self.config.planted.is(Mutant::NoUpToDateCheck) {
             return true;

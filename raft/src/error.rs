@@ -18,6 +18,29 @@ pub enum Error {
     /// Too much waits at the leader already. Nothing was done, and nothing will be.
     #[error("too many requests wait at the leader; nothing was done")]
     Overloaded,
+    /// The command is larger than the cluster takes. Nothing was done, and nothing will be.
+    #[error("a command of {bytes} bytes, where {limit} is the limit; nothing was done")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest size.
+        limit: usize,
+    },
+    /// The leader is handing over to another node. Nothing was done, and nothing will be: ask again,
+    /// there.
+    #[error("the leader is handing over to {to}; nothing was done")]
+    Transferring {
+        /// To whom.
+        to: NodeId,
+    },
+    /// The lead was to be handed over to a node that is no member, or to nobody in particular while
+    /// there is no other member. Nothing was done, and nothing will be.
+    #[error("there is no such member to hand over to; nothing was done")]
+    NoSuchMember,
+    /// The lead was to be handed over, and that did not come about in time: somebody else leads, or
+    /// nobody, or the old leader goes on. It may come about yet.
+    #[error("the lead was not handed over in time; it may be yet")]
+    NotTransferred,
 }
 
 fn known(leader: Option<NodeId>) -> String {

@@ -19,11 +19,14 @@ use std::hash::{Hash, Hasher};
 use cluster::explore::{Explorable, Fingerprint, Frame};
 use cluster::{NodeId, Rng};
 
+use crate::canvass::Canvass;
 use crate::election::Campaign;
 use crate::leader::Leadership;
 use crate::log::Log;
 use crate::message::{Message, Record};
 use crate::node::{Part, Raft};
+use crate::reads::{Asker, Reads};
+use crate::transfer::Transfer;
 use crate::{StateMachine, Term};
 
 impl<S> Explorable for Raft<S>
@@ -52,10 +55,16 @@ where
         self.machine().hash(into);
         self.proposals.hash(into);
         self.queries.hash(into);
+        self.fingerprint_contacts(frame, into);
         match &self.part {
             Part::Follower => {
                 into.write_u8(0);
                 into.write_u64(frame.alarm(self.election_at));
+            }
+            Part::PreCandidate(canvass) => {
+                into.write_u8(3);
+                into.write_u64(frame.alarm(self.election_at));
+                canvass.fingerprint(frame, into);
             }
             Part::Candidate(campaign) => {
                 into.write_u8(1);
@@ -66,6 +75,13 @@ where
                 into.write_u8(2);
                 into.write_u64(frame.alarm(leadership.heartbeat_at));
                 leadership.fingerprint(self.place, frame, into);
+                if self.config.check_quorum || self.config.stickiness {
+                    // How long ago anyone was heard from, up to where that no longer matters.
+                    let patience = self.config.quorum_patience().max(self.config.stick_for());
+                    for place in frame.places().filter(|&place| place != self.place) {
+                        into.write_u64(frame.until(leadership.heard[place] + patience));
+                    }
+                }
             }
         }
     }
@@ -103,7 +119,8 @@ where
         log.hash(into);
     }
 
-    /// Messages name nobody: from whom and to whom is not their business.
+    /// Messages name nobody: from whom and to whom is not their business. Tags of reads name a life,
+    /// which is a number that the boot seed gives.
     fn fingerprint_message(
         message: &Message<S::Command>,
         _frame: &Frame<'_>,
@@ -116,6 +133,27 @@ where
 /// Writes what a node is called, if it is one.
 fn name(node: Option<NodeId>, frame: &Frame<'_>, into: &mut Fingerprint) {
     into.write_u32(node.map_or(u32::MAX, |node| frame.name(node)));
+}
+
+impl<S: StateMachine> Raft<S> {
+    /// Writes what it knows of its leader's silence, of its disk, of its reads, and of a transfer.
+    fn fingerprint_contacts(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        if self.config.stickiness && !self.is_leader() {
+            into.write_u64(frame.until(self.loyal_until));
+        }
+        if let Some(patience) = self.config.disk_patience() {
+            // How many records are under way is in the world's part of the state.
+            let since = self.disk.busy_since().map(|since| frame.until(since + patience));
+            since.hash(into);
+        }
+        self.follower_reads.hash(into);
+        if self.follower_reads.asks() {
+            into.write_u64(frame.until(self.ask_again_at));
+            into.write_u64(frame.until(self.election_at));
+        }
+        name(self.handover.map(|handover| handover.to), frame, into);
+        self.handover.map(|handover| handover.request).hash(into);
+    }
 }
 
 impl<C: Hash> Log<C> {
@@ -143,12 +181,54 @@ impl Campaign {
     }
 }
 
+impl Canvass {
+    fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        for place in frame.places() {
+            self.votes[place].hash(into);
+        }
+        self.agrees.hash(into);
+    }
+}
+
+impl Reads {
+    fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        self.round.hash(into);
+        self.asked_in.hash(into);
+        for waiting in [&self.asked, &self.arrived] {
+            into.write_usize(waiting.len());
+            for asker in waiting {
+                match *asker {
+                    Asker::Here(request) => request.hash(into),
+                    Asker::Follower(node, tag) => {
+                        name(Some(node), frame, into);
+                        tag.hash(into);
+                    }
+                }
+            }
+        }
+        self.by_lease.hash(into);
+        into.write_usize(self.begun.len());
+        for &(round, at) in &self.begun {
+            round.hash(into);
+            into.write_u64(frame.span(at).cast_unsigned());
+        }
+        self.leased_from.map(|at| frame.span(at)).hash(into);
+    }
+}
+
 impl Leadership {
     fn fingerprint(&self, own: usize, frame: &Frame<'_>, into: &mut Fingerprint) {
         self.first.hash(into);
         for place in frame.places().filter(|&place| place != own) {
             self.followers[place].hash(into);
         }
-        self.reads.hash(into);
+        self.reads.fingerprint(frame, into);
+        into.write_u8(u8::from(self.lease_void));
+        name(self.transfer.map(|transfer| transfer.to), frame, into);
+        if let Some(Transfer { request, until, told, .. }) = self.transfer {
+            request.hash(into);
+            into.write_u64(frame.until(until));
+            into.write_u8(u8::from(told));
+        }
     }
 }

@@ -80,6 +80,7 @@ impl<S: StateMachine> Raft<S> {
     fn accept_leader<P, E>(&mut self, now: Now, from: NodeId, out: &mut Out<S, P, E>) -> bool {
         match self.part {
             Part::Follower => {}
+            Part::PreCandidate(_) => self.step_down(now, out),
             Part::Candidate(_) => {
                 if self.config.planted.is(Mutant::CandidateIgnoresLeader) {
                     return false;
@@ -102,10 +103,12 @@ impl<S: StateMachine> Raft<S> {
             }
             None => {
                 self.leader = Some(from);
+                self.end_handover(from);
                 self.events.push(Event::Follows { leader: from, term: self.term });
             }
         }
         self.draw_election_timeout(now);
+        self.heard_leader(now);
         true
     }
 
@@ -140,7 +143,7 @@ impl<S: StateMachine> Raft<S> {
     /// follow it; append any new entries not already in the log" (figure 2).
     ///
     /// False, and nothing is done, if the conflict is with an entry that is committed here.
-    fn take_over<P, E>(
+    pub(crate) fn take_over<P, E>(
         &mut self,
         entries: Entries<S::Command>,
         prev: LogIndex,

@@ -1,14 +1,16 @@
-//! How a leader replicates (§5.3), commits (§5.4.2) and reads (§8).
+//! How a leader replicates (§5.3) and commits (§5.4.2).
 
 use std::sync::Arc;
 
 use cluster::{Now, RequestId, Timestamp};
 
-use crate::message::{Append, Appended, Entries, Entry, Event, Message, Payload, Settled};
+use crate::message::{Append, Appended, Entries, Entry, Event, Message, Payload};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::progress::Progress;
 use crate::quorum::reached_by_majority;
+use crate::reads::Reads;
+use crate::transfer::Transfer;
 use crate::{Error, LogIndex, Position, Round, StateMachine, Term};
 
 /// What a leader knows.
@@ -19,35 +21,15 @@ pub(crate) struct Leadership {
     pub(crate) heartbeat_at: Timestamp,
     /// One a member, by its place; its own is not used.
     pub(crate) followers: Vec<Progress>,
+    /// When each member, by its place, was heard from in this term; its own is not used.
+    pub(crate) heard: Vec<Timestamp>,
     pub(crate) reads: Reads,
+    /// Whether it must not hold a lease in this term any more.
+    pub(crate) lease_void: bool,
+    pub(crate) transfer: Option<Transfer>,
     /// Kept for their memory.
     indexes: Vec<LogIndex>,
-    rounds: Vec<Round>,
-}
-
-/// The linearizable reads that wait.
-///
-/// A read is answered once a majority has answered a round that began after the read arrived: then
-/// no other leader can have committed anything before that moment. One round is under way at a
-/// time; reads that arrive meanwhile share the next one.
-#[derive(Clone, Default, Hash)]
-pub(crate) struct Reads {
-    round: Round,
-    /// Waiting for the answers to `round`.
-    asked: Vec<RequestId>,
-    /// Waiting for a round to begin.
-    arrived: Vec<RequestId>,
-}
-
-impl Reads {
-    fn count(&self) -> usize {
-        self.asked.len() + self.arrived.len()
-    }
-
-    /// All that wait, in the order of their arrival.
-    pub(crate) fn into_requests(self) -> impl Iterator<Item = RequestId> {
-        self.asked.into_iter().chain(self.arrived)
-    }
+    pub(crate) rounds: Vec<Round>,
 }
 
 impl Leadership {
@@ -67,15 +49,25 @@ impl<S: StateMachine> Raft<S> {
     /// [`Settled::Failed`] with [`Error::Deposed`] says that this node will not know.
     ///
     /// # Errors
-    /// [`Error::NotLeader`] and [`Error::Overloaded`]; nothing is done then.
+    /// [`Error::NotLeader`], [`Error::TooLarge`], [`Error::Transferring`] and [`Error::Overloaded`];
+    /// nothing is done then.
     pub fn propose(
         &mut self,
         _now: Now,
         request: Option<RequestId>,
         command: S::Command,
     ) -> Result<LogIndex, Error> {
-        if !self.is_leader() {
+        let Part::Leader(leadership) = &self.part else {
             return Err(Error::NotLeader { leader: self.leader });
+        };
+        let (bytes, limit) = (S::size_of(&command), self.config.entry_bytes_max);
+        if bytes > limit {
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        if let Some(Transfer { to, .. }) = leadership.transfer
+            && !self.config.planted.is(Mutant::ProposesDuringTransfer)
+        {
+            return Err(Error::Transferring { to });
         }
         let last = self.log.last_index();
         if last.since(self.commit) >= self.config.pending_max {
@@ -88,23 +80,6 @@ impl<S: StateMachine> Raft<S> {
         }
         Ok(index)
     }
-
-    /// Asks for a moment at which the machine holds every command that was applied anywhere before
-    /// now. [`Settled::Readable`] says when it has come, [`Settled::Failed`] that it will not.
-    /// Reads settle in the order in which they were asked.
-    ///
-    /// # Errors
-    /// [`Error::NotLeader`] and [`Error::Overloaded`]; nothing is done then.
-    pub fn read_index(&mut self, _now: Now, request: RequestId) -> Result<(), Error> {
-        let Part::Leader(leadership) = &mut self.part else {
-            return Err(Error::NotLeader { leader: self.leader });
-        };
-        if leadership.reads.count() >= self.config.pending_max {
-            return Err(Error::Overloaded);
-        }
-        leadership.reads.arrived.push(request);
-        Ok(())
-    }
 }
 
 // What a leader does.
@@ -113,11 +88,16 @@ impl<S: StateMachine> Raft<S> {
     pub(crate) fn lead(&mut self, now: Now) {
         let last = self.log.last_index();
         let count = self.members.count();
+        let arrived = self.take_follower_reads();
+        self.fail_handover();
         self.part = Part::Leader(Leadership {
             first: last.next(),
             heartbeat_at: now.monotonic + self.config.heartbeat,
             followers: vec![Progress::unknown(last); count],
-            reads: Reads::default(),
+            heard: vec![now.monotonic; count],
+            reads: Reads { arrived, ..Reads::default() },
+            lease_void: false,
+            transfer: None,
             indexes: Vec::with_capacity(count),
             rounds: Vec::with_capacity(count),
         });
@@ -135,6 +115,7 @@ impl<S: StateMachine> Raft<S> {
     /// The answer of the member at `place` to an append.
     pub(crate) fn on_appended(
         &mut self,
+        now: Now,
         place: usize,
         term: Term,
         round: Round,
@@ -160,6 +141,7 @@ impl<S: StateMachine> Raft<S> {
             }
         }
         // It names this leader's term, whether the append fitted or not.
+        leadership.heard[place] = now.monotonic;
         if round <= leadership.reads.round {
             follower.round = follower.round.max(round);
         }
@@ -192,42 +174,6 @@ impl<S: StateMachine> Raft<S> {
         }
     }
 
-    /// Lets reads go that a majority has confirmed, and begins a round for those that arrived.
-    pub(crate) fn confirm_reads(&mut self) {
-        self.settle_reads();
-        let Part::Leader(leadership) = &mut self.part else { return };
-        let reads = &mut leadership.reads;
-        if !reads.asked.is_empty() || reads.arrived.is_empty() {
-            return;
-        }
-        // Until an entry of its term is committed, it does not know what is (§8).
-        let knows = self.commit >= leadership.first;
-        if knows || self.config.planted.is(Mutant::ReadsBeforeNoop) {
-            reads.round = reads.round.next();
-            std::mem::swap(&mut reads.asked, &mut reads.arrived);
-            leadership.all_due();
-            self.settle_reads();
-        }
-    }
-
-    fn settle_reads(&mut self) {
-        let Part::Leader(leadership) = &mut self.part else { return };
-        let reads = &mut leadership.reads;
-        if reads.asked.is_empty() {
-            return;
-        }
-        let rounds = &mut leadership.rounds;
-        rounds.clear();
-        rounds.extend(leadership.followers.iter().map(|follower| follower.round));
-        rounds[self.place] = reads.round;
-        let confirmed = reached_by_majority(rounds) == Some(reads.round);
-        if confirmed || self.config.planted.is(Mutant::ReadsWithoutQuorum) {
-            // What was committed when the round began is applied by now.
-            let readable = reads.asked.drain(..).map(|request| Settled::Readable { request });
-            self.settled.extend(readable);
-        }
-    }
-
     /// Sends each follower what it lacks, and something at all if that is due. `fresh` is the end
     /// of the log, if it has just been saved.
     ///
@@ -249,40 +195,86 @@ impl<S: StateMachine> Raft<S> {
             Message::Append(Append { term, prev, entries, commit, round })
         };
         // Followers that lack the same are sent the same.
-        let mut batch = fresh.filter(|entries| entries.len() <= config.entries_max);
+        let fits = |batch: &Batch<_>| {
+            batch.entries.len() <= config.entries_max && batch.bytes <= config.append_bytes_max
+        };
+        let mut batch = fresh.map(Batch::of::<S>).filter(fits);
         for (place, follower) in leadership.followers.iter_mut().enumerate() {
             if place == self.place {
                 continue;
             }
             let to = self.members.as_slice()[place];
-            while follower.next <= last && follower.may_send(config.inflight_max) {
-                let entries = batch_from(&mut batch, follower.next, || {
-                    log.slice(follower.next, config.entries_max).iter().cloned().collect()
+            let window = (config.inflight_max, config.inflight_bytes_max);
+            while follower.next <= last && follower.may_send(window) {
+                let Batch { entries, bytes } = batch_from(&mut batch, follower.next, || {
+                    let entries = log.slice(follower.next, config.entries_max);
+                    Batch::of::<S>(within::<S>(entries, config.append_bytes_max).into())
                 });
                 let count = entries.len();
                 out.send_now(to, append(follower.next, entries));
-                follower.sent(count);
+                follower.sent(count, bytes);
                 follower.due = false;
             }
             if follower.due {
                 out.send_now(to, append(follower.next, Entries::default()));
-                follower.sent(0);
+                follower.sent(0, 0);
                 follower.due = false;
             }
         }
     }
 }
 
+/// Entries of one append, and how large they are together.
+struct Batch<C> {
+    entries: Entries<C>,
+    bytes: usize,
+}
+
+impl<C> Batch<C> {
+    fn of<S: StateMachine<Command = C>>(entries: Entries<C>) -> Self {
+        let bytes = entries.iter().map(|entry| size::<S>(entry)).fold(0, usize::saturating_add);
+        Self { entries, bytes }
+    }
+}
+
+impl<C> Clone for Batch<C> {
+    fn clone(&self) -> Self {
+        Self { entries: Arc::clone(&self.entries), bytes: self.bytes }
+    }
+}
+
+/// How large an entry is, for limits.
+fn size<S: StateMachine>(entry: &Entry<S::Command>) -> usize {
+    match &entry.payload {
+        Payload::Noop => 0,
+        Payload::Command(command) => S::size_of(command),
+    }
+}
+
+/// The first of `entries` that are together no larger than `limit`; at least one.
+fn within<S: StateMachine>(
+    entries: &[Arc<Entry<S::Command>>],
+    limit: usize,
+) -> &[Arc<Entry<S::Command>>] {
+    let mut bytes = 0_usize;
+    let fits = |entry: &&Arc<Entry<S::Command>>| {
+        bytes = bytes.saturating_add(size::<S>(entry));
+        bytes <= limit
+    };
+    let count = entries.iter().take_while(fits).count();
+    &entries[..count.max(1).min(entries.len())]
+}
+
 /// `batch`, if it begins at `first`; otherwise what `make` makes, kept in it.
 fn batch_from<C>(
-    batch: &mut Option<Entries<C>>,
+    batch: &mut Option<Batch<C>>,
     first: LogIndex,
-    make: impl FnOnce() -> Entries<C>,
-) -> Entries<C> {
+    make: impl FnOnce() -> Batch<C>,
+) -> Batch<C> {
     match batch {
-        Some(entries) if entries.first().is_some_and(|entry| entry.index == first) => {
-            Arc::clone(entries)
+        Some(known) if known.entries.first().is_some_and(|entry| entry.index == first) => {
+            known.clone()
         }
-        Some(_) | None => Arc::clone(batch.insert(make())),
+        Some(_) | None => batch.insert(make()).clone(),
     }
 }

@@ -109,6 +109,9 @@ mod message;
 
 mod node;
 
+mod canvass;
+mod contact;
+mod disk;
 mod election;
 mod explore;
 mod follower;
@@ -116,6 +119,8 @@ mod leader;
 mod log;
 mod progress;
 pub mod quorum;
+mod reads;
+mod transfer;
 
 pub mod invariants;
 mod mutants;
@@ -126,8 +131,8 @@ pub use error::Error;
 pub use id::{LogIndex, Position, Round, Term};
 pub use machine::StateMachine;
 pub use message::{
-    Append, Appended, Entries, Entry, Event, Message, Payload, Record, Reply, Request, Response,
-    Settled,
+    Append, Appended, Entries, Entry, Event, Message, Payload, ReadLevel, ReadTag, Record, Reply,
+    Request, Response, Settled,
 };
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;

@@ -30,4 +30,11 @@ pub trait StateMachine: Clone + Send + 'static {
 
     /// Answers `query` from the state as it is.
     fn query(&self, query: &Self::Query) -> Self::Answer;
+
+    /// How large `command` is, in bytes, for the limits of the configuration. It must be a function
+    /// of the command alone. By default what it takes without what it points to: a command that owns
+    /// memory should count that.
+    fn size_of(command: &Self::Command) -> usize {
+        size_of_val(command)
+    }
 }

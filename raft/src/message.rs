@@ -48,6 +48,8 @@ pub enum Message<C> {
         term: Term,
         /// Where its log ends.
         last: Position,
+        /// Its leader told it to stand: voters need not stay with that leader (§3.10 of the thesis).
+        transfer: bool,
     },
     /// The answer to [`Message::RequestVote`].
     Vote {
@@ -68,6 +70,69 @@ pub enum Message<C> {
         /// What came of it.
         outcome: Appended,
     },
+    /// A node asks whether it would get a vote in the next term (§9.6 of the thesis). Answered by
+    /// [`Message::PreVoted`], and by [`Message::Lent`] too if the voter's log is ahead.
+    PreVote {
+        /// The term that the asker is in. The receiver does not take it over.
+        term: Term,
+        /// Where its log ends.
+        last: Position,
+        /// Where its log may agree with others at the latest.
+        agrees: Position,
+    },
+    /// The answer to [`Message::PreVote`].
+    PreVoted {
+        /// The voter's term.
+        term: Term,
+        /// The term of the question.
+        asked: Term,
+        /// Where the asker's log ended then.
+        last: Position,
+        /// Whether the voter would vote so. It promises nothing.
+        granted: bool,
+    },
+    /// What the log of a node lacks that asked for a pre-vote. Never answered.
+    Lent {
+        /// The lender's term.
+        term: Term,
+        /// The entry before `entries`: the receiver must hold it too.
+        prev: Position,
+        /// What follows it in the lender's log.
+        entries: Entries<C>,
+    },
+    /// The leader tells a follower, who holds its whole log, to stand for election at once (§3.10 of
+    /// the thesis). Answered by the election.
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
+    },
+    /// A follower asks its leader how far to wait before it reads. Answered by
+    /// [`Message::ReadFrom`], once the leader has made sure that it leads.
+    AskIndex {
+        /// The follower's term.
+        term: Term,
+        /// To be named in the answer.
+        tag: ReadTag,
+    },
+    /// The answer to [`Message::AskIndex`].
+    ReadFrom {
+        /// The leader's term.
+        term: Term,
+        /// As in the question.
+        tag: ReadTag,
+        /// What was committed before the question arrived is at or before this index. None: whoever
+        /// was asked does not lead, or no longer, or has too much to do.
+        index: Option<LogIndex>,
+    },
+}
+
+/// Which question of a follower this is. No two questions have the same.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadTag {
+    /// Which life of the node asks: an answer to an earlier one would be old.
+    pub life: u64,
+    /// Which of its questions.
+    pub number: u64,
 }
 
 impl<C> Message<C> {
@@ -77,7 +142,13 @@ impl<C> Message<C> {
             Self::RequestVote { term, .. }
             | Self::Vote { term, .. }
             | Self::Append(Append { term, .. })
-            | Self::Appended { term, .. } => *term,
+            | Self::Appended { term, .. }
+            | Self::PreVote { term, .. }
+            | Self::PreVoted { term, .. }
+            | Self::Lent { term, .. }
+            | Self::TimeoutNow { term }
+            | Self::AskIndex { term, .. }
+            | Self::ReadFrom { term, .. } => *term,
         }
     }
 }
@@ -137,6 +208,14 @@ pub enum Request<S: StateMachine> {
     Read(S::Query),
     /// Answer from this node's state as it is. It may be arbitrarily old.
     ReadLocal(S::Query),
+    /// Answer as surely as the level says.
+    ReadAt(ReadLevel, S::Query),
+    /// Hand the lead over to this node, or, if none is named, to the follower that has come
+    /// furthest: what to ask of a leader before it is shut down. Meanwhile it takes no commands.
+    Transfer {
+        /// To whom.
+        to: Option<NodeId>,
+    },
     /// The entries that this node knows to be committed. It may lag behind.
     Committed {
         /// The first index wanted.
@@ -144,6 +223,24 @@ pub enum Request<S: StateMachine> {
         /// How many at most.
         max: usize,
     },
+}
+
+/// How sure an answer to a query is, and what it costs.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadLevel {
+    /// Linearizable: the leader asks a majority whether it still leads (§6.4 of the thesis,
+    /// "ReadIndex"). The same as [`Request::Read`].
+    Index,
+    /// Linearizable while clocks keep their promise ([`Config::with_lease`]): the leader answers at
+    /// once while it holds a lease, and otherwise as for `Index` (§6.4.1 of the thesis).
+    ///
+    /// [`Config::with_lease`]: crate::Config::with_lease
+    Lease,
+    /// Linearizable, at any node: a follower asks its leader how far to wait, and answers from its
+    /// own state (§6.4 of the thesis). At a leader the same as `Index`.
+    Follower,
+    /// As it is here and now, which may be arbitrarily old. The same as [`Request::ReadLocal`].
+    Local,
 }
 
 /// What clients are answered.
@@ -159,6 +256,11 @@ pub enum Reply<S: StateMachine> {
     Answer(S::Answer),
     /// Committed entries, in order, without a gap.
     Committed(Vec<Arc<Entry<S::Command>>>),
+    /// The lead is with the node that was named, or was there already.
+    Transferred {
+        /// Who leads.
+        to: NodeId,
+    },
 }
 
 /// What a node answers.
@@ -203,6 +305,13 @@ pub enum Settled<S: StateMachine> {
         /// As given to [`Raft::read_index`](crate::Raft::read_index).
         request: cluster::RequestId,
     },
+    /// The lead has been handed over.
+    Transferred {
+        /// As given to [`Raft::transfer`](crate::Raft::transfer).
+        request: cluster::RequestId,
+        /// Who leads.
+        to: NodeId,
+    },
     /// The request has failed.
     Failed {
         /// Which.
@@ -220,6 +329,8 @@ impl<S: StateMachine> Clone for Request<S> {
             Self::Write(command) => Self::Write(command.clone()),
             Self::Read(query) => Self::Read(query.clone()),
             Self::ReadLocal(query) => Self::ReadLocal(query.clone()),
+            Self::ReadAt(level, query) => Self::ReadAt(*level, query.clone()),
+            Self::Transfer { to } => Self::Transfer { to: *to },
             Self::Committed { from, max } => Self::Committed { from: *from, max: *max },
         }
     }
@@ -231,6 +342,10 @@ impl<S: StateMachine> fmt::Debug for Request<S> {
             Self::Write(command) => f.debug_tuple("Write").field(command).finish(),
             Self::Read(query) => f.debug_tuple("Read").field(query).finish(),
             Self::ReadLocal(query) => f.debug_tuple("ReadLocal").field(query).finish(),
+            Self::ReadAt(level, query) => {
+                f.debug_tuple("ReadAt").field(level).field(query).finish()
+            }
+            Self::Transfer { to } => f.debug_struct("Transfer").field("to", to).finish(),
             Self::Committed { from, max } => {
                 f.debug_struct("Committed").field("from", from).field("max", max).finish()
             }
@@ -244,6 +359,8 @@ impl<S: StateMachine> Hash for Request<S> {
         match self {
             Self::Write(command) => command.hash(state),
             Self::Read(query) | Self::ReadLocal(query) => query.hash(state),
+            Self::ReadAt(level, query) => (level, query).hash(state),
+            Self::Transfer { to } => to.hash(state),
             Self::Committed { from, max } => (from, max).hash(state),
         }
     }
@@ -257,6 +374,7 @@ impl<S: StateMachine> Clone for Reply<S> {
             }
             Self::Answer(answer) => Self::Answer(answer.clone()),
             Self::Committed(entries) => Self::Committed(entries.clone()),
+            Self::Transferred { to } => Self::Transferred { to: *to },
         }
     }
 }
@@ -269,6 +387,7 @@ impl<S: StateMachine> fmt::Debug for Reply<S> {
             }
             Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
             Self::Committed(entries) => f.debug_tuple("Committed").field(entries).finish(),
+            Self::Transferred { to } => f.debug_struct("Transferred").field("to", to).finish(),
         }
     }
 }
@@ -280,6 +399,7 @@ impl<S: StateMachine> Clone for Settled<S> {
                 Self::Applied { index: *index, request: *request, output: output.clone() }
             }
             Self::Readable { request } => Self::Readable { request: *request },
+            Self::Transferred { request, to } => Self::Transferred { request: *request, to: *to },
             Self::Failed { request, error } => Self::Failed { request: *request, error: *error },
         }
     }
@@ -296,6 +416,9 @@ impl<S: StateMachine> fmt::Debug for Settled<S> {
                 .finish(),
             Self::Readable { request } => {
                 f.debug_struct("Readable").field("request", request).finish()
+            }
+            Self::Transferred { request, to } => {
+                f.debug_struct("Transferred").field("request", request).field("to", to).finish()
             }
             Self::Failed { request, error } => {
                 f.debug_struct("Failed").field("request", request).field("error", error).finish()

@@ -47,6 +47,42 @@ pub enum Mutant {
     CommitsAllAtBoot,
     /// A node applies each batch of committed commands last first.
     AppliesBackwards,
+    /// A node takes over the term of whoever asks for a pre-vote.
+    PreVoteRaisesTerm,
+    /// A node that grants a pre-vote waits for a leader anew.
+    PreVoteResetsTimer,
+    /// A pre-vote is refused without saying that the voter's term is higher.
+    PreVoteHidesTerm,
+    /// A follower refuses its own leader, who has stopped leading, out of loyalty to it.
+    RefusesItsOwnLeader,
+    /// A voter keeps to itself what a candidate's log lacks.
+    LendsNothing,
+    /// A leader that hears from no majority leads on.
+    LeadsWithoutQuorum,
+    /// A leader whose disk hangs leads on.
+    LeadsOnAHungDisk,
+    /// A follower counts the time its own disk took as silence of the leader.
+    SlowDiskStands,
+    /// Voters ignore a candidate that its leader told to stand.
+    TransferRespectsLoyalty,
+    /// A leader tells a follower to stand before it holds the whole log.
+    TransfersToALaggard,
+    /// A leader takes commands while it hands over.
+    ProposesDuringTransfer,
+    /// A leader reads by lease after it told another to stand.
+    KeepsLeaseAfterTransfer,
+    /// A leader that once held a lease reads by it for ever.
+    LeaseNeverEnds,
+    /// A lease is as long as the loyalty of followers whose clocks may be faster.
+    LeaseIgnoresDrift,
+    /// A node votes right after its boot, whatever lease it granted before.
+    ForgetsLeaseAtBoot,
+    /// A leader tells a follower its commit index without asking whether it still leads.
+    FollowerReadsUnconfirmed,
+    /// A follower reads before it has applied what its leader had committed.
+    FollowerReadsUnapplied,
+    /// A follower takes the answer to an earlier question for one to the last.
+    OldReadIndex,
     /// No bug: a leader is heard twice as often.
     HeartbeatsTwiceAsOften,
     /// No bug: a new leader begins its term with two empty entries.
@@ -56,7 +92,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 38] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -77,6 +113,24 @@ impl Mutant {
         Self::CandidateIgnoresLeader,
         Self::CommitsAllAtBoot,
         Self::AppliesBackwards,
+        Self::PreVoteRaisesTerm,
+        Self::PreVoteResetsTimer,
+        Self::PreVoteHidesTerm,
+        Self::RefusesItsOwnLeader,
+        Self::LendsNothing,
+        Self::LeadsWithoutQuorum,
+        Self::LeadsOnAHungDisk,
+        Self::SlowDiskStands,
+        Self::TransferRespectsLoyalty,
+        Self::TransfersToALaggard,
+        Self::ProposesDuringTransfer,
+        Self::KeepsLeaseAfterTransfer,
+        Self::LeaseNeverEnds,
+        Self::LeaseIgnoresDrift,
+        Self::ForgetsLeaseAtBoot,
+        Self::FollowerReadsUnconfirmed,
+        Self::FollowerReadsUnapplied,
+        Self::OldReadIndex,
     ];
 
     /// Changes that break nothing, and that no judge may take for a bug.

@@ -8,12 +8,18 @@ use cluster::{
     Now, PersistCount, Redirect, RequestId, Rng, Role, Standing, Timestamp,
 };
 
+use crate::canvass::Canvass;
+use crate::disk::DiskWatch;
 use crate::election::Campaign;
 use crate::follower::Ack;
 use crate::leader::Leadership;
 use crate::log::Log;
-use crate::message::{Entry, Event, Message, Payload, Record, Reply, Request, Response, Settled};
+use crate::message::{
+    Entry, Event, Message, Payload, ReadLevel, Record, Reply, Request, Response, Settled,
+};
 use crate::mutants::Mutant;
+use crate::reads::FollowerReads;
+use crate::transfer::Handover;
 use crate::{Config, Error, LogIndex, Position, StateMachine, Term};
 
 /// The effects of a core, inside a node that answers `P` and emits `E`.
@@ -57,6 +63,9 @@ pub struct Raft<S: StateMachine> {
     pub(crate) leader: Option<NodeId>,
     /// When it stands for election, unless it leads.
     pub(crate) election_at: Timestamp,
+    /// Until when it stays with the leader it last heard from, unless it leads.
+    pub(crate) loyal_until: Timestamp,
+    pub(crate) disk: DiskWatch,
     /// The acknowledgement that the next flush sends.
     pub(crate) ack: Option<Ack>,
 
@@ -65,6 +74,12 @@ pub struct Raft<S: StateMachine> {
     machine: S,
     /// Who waits for which entry; ascending. Empty unless it leads.
     pub(crate) proposals: VecDeque<(LogIndex, RequestId)>,
+    /// Reads that it answers while it follows.
+    pub(crate) follower_reads: FollowerReads,
+    /// When to ask the leader again for their index. No meaning while nothing is asked.
+    pub(crate) ask_again_at: Timestamp,
+    /// What its last leadership may yet come to.
+    pub(crate) handover: Option<Handover>,
     pub(crate) settled: Vec<Settled<S>>,
     pub(crate) events: Vec<Event>,
     pub(crate) counts: Counts,
@@ -76,6 +91,8 @@ pub struct Raft<S: StateMachine> {
 #[derive(Clone)]
 pub(crate) enum Part {
     Follower,
+    /// Asks whether it would win, in the term that it is in.
+    PreCandidate(Canvass),
     Candidate(Campaign),
     Leader(Leadership),
 }
@@ -83,8 +100,15 @@ pub(crate) enum Part {
 /// What a node counts, for people.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
+    pub(crate) canvasses: u64,
     pub(crate) campaigns: u64,
     pub(crate) leaderships: u64,
+    /// Leaderships given up without a higher term: a silent majority, or a disk that hangs.
+    pub(crate) abdications: u64,
+    /// Votes and pre-votes refused out of loyalty to a leader.
+    pub(crate) loyal: u64,
+    /// Entries taken from other logs before an election.
+    pub(crate) borrowed: u64,
     /// Appends that did not fit this node's log.
     pub(crate) refusals: u64,
     /// Messages that make no sense: from strangers, malformed, or against what is committed.
@@ -123,11 +147,16 @@ impl<S: StateMachine> Raft<S> {
             part: Part::Follower,
             leader: None,
             election_at: Timestamp::ZERO,
+            loyal_until: Timestamp::ZERO,
+            disk: DiskWatch::default(),
             ack: None,
             commit: LogIndex::ZERO,
             applied: LogIndex::ZERO,
             machine: config.machine.clone(),
             proposals: VecDeque::new(),
+            follower_reads: FollowerReads::default(),
+            ask_again_at: Timestamp::ZERO,
+            handover: None,
             settled: Vec::new(),
             events: Vec::new(),
             counts: Counts::default(),
@@ -146,6 +175,10 @@ impl<S: StateMachine> Raft<S> {
             node.apply();
         }
         node.draw_election_timeout(now);
+        if config.lease_drift_ppm.is_some() && !config.planted.is(Mutant::ForgetsLeaseAtBoot) {
+            // It may have promised a lease just before it went down.
+            node.loyal_until = now.monotonic + config.stick_for();
+        }
         Ok(node)
     }
 
@@ -208,7 +241,7 @@ impl<S: StateMachine> Raft<S> {
     pub fn is_leader(&self) -> bool {
         match self.part {
             Part::Leader(_) => true,
-            Part::Follower | Part::Candidate(_) => false,
+            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => false,
         }
     }
 
@@ -216,7 +249,7 @@ impl<S: StateMachine> Raft<S> {
     pub fn role(&self) -> Role {
         match self.part {
             Part::Follower => Role::Follower,
-            Part::Candidate(_) => Role::Candidate,
+            Part::PreCandidate(_) | Part::Candidate(_) => Role::Candidate,
             Part::Leader(_) => Role::Leader,
         }
     }
@@ -226,7 +259,7 @@ impl<S: StateMachine> Raft<S> {
     pub fn leads_from(&self) -> Option<LogIndex> {
         match &self.part {
             Part::Leader(leadership) => Some(leadership.first),
-            Part::Follower | Part::Candidate(_) => None,
+            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => None,
         }
     }
 
@@ -288,23 +321,63 @@ impl<S: StateMachine> Raft<S> {
             self.counts.dropped += 1;
             return;
         };
-        self.heed_term(now, message.term(), out);
+        let raised = matches!(self.part, Part::PreCandidate(_)) && message.term() > self.term;
+        if self.heeds_term(now, from, &message) {
+            self.heed_term(now, message.term(), out);
+        }
         match message {
-            Message::RequestVote { term, last } => {
+            Message::RequestVote { term, .. } if term > self.term => self.counts.loyal += 1,
+            Message::RequestVote { term, last, .. } => {
                 self.on_request_vote(now, from, term, last, out);
             }
             Message::Vote { term, granted } => self.on_vote(now, place, term, granted),
             Message::Append(append) => self.on_append(now, from, append, out),
             Message::Appended { term, round, outcome } => {
-                self.on_appended(place, term, round, outcome);
+                self.on_appended(now, place, term, round, outcome);
             }
+            Message::PreVote { term, last, agrees } => {
+                self.on_pre_vote(now, from, (term, last, agrees), out);
+            }
+            Message::PreVoted { .. } if raised => self.canvass(now, self.log.last(), out),
+            Message::PreVoted { asked, last, granted, .. } => {
+                self.on_pre_voted(now, place, (asked, last, granted), out);
+            }
+            Message::Lent { prev, entries, .. } => self.on_lent(now, prev, entries, out),
+            Message::TimeoutNow { term } => self.on_timeout_now(now, from, term, out),
+            Message::AskIndex { tag, .. } => self.on_ask_index(from, tag, out),
+            Message::ReadFrom { tag, index, .. } => self.on_read_from(tag, index),
         }
         self.save_ballot(out);
+    }
+
+    /// Whether a higher term in `message` makes this node give up its own: always, but for a
+    /// question that changes nothing, and for a candidate whom it ignores.
+    fn heeds_term(&self, now: Now, from: NodeId, message: &Message<S::Command>) -> bool {
+        let planted = self.config.planted;
+        match message {
+            Message::PreVote { .. } => planted.is(Mutant::PreVoteRaisesTerm),
+            Message::RequestVote { term, transfer, .. } => {
+                // "A server ignores this if the candidate was told to stand" (§4.2.3 of the thesis).
+                let told = *transfer && !planted.is(Mutant::TransferRespectsLoyalty);
+                *term <= self.term || told || !self.is_loyal(now, from)
+            }
+            Message::Vote { .. }
+            | Message::Append(_)
+            | Message::Appended { .. }
+            | Message::PreVoted { .. }
+            | Message::Lent { .. }
+            | Message::TimeoutNow { .. }
+            | Message::AskIndex { .. }
+            | Message::ReadFrom { .. } => true,
+        }
     }
 
     /// Notices that time has passed. Call it when the node's
     /// [`deadline`](Node::deadline) has come; earlier does no harm.
     pub fn tick<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
+        if self.abdicate_if_unfit(now, out) {
+            return;
+        }
         match &mut self.part {
             Part::Leader(leadership) => {
                 if now.monotonic >= leadership.heartbeat_at {
@@ -312,11 +385,15 @@ impl<S: StateMachine> Raft<S> {
                     let pause = self.config.heartbeat / if often { 2 } else { 1 };
                     leadership.heartbeat_at = now.monotonic + pause;
                     leadership.all_due();
+                    self.watch_transfer(now);
+                    self.renew_lease(now);
                 }
             }
-            Part::Follower | Part::Candidate(_) => {
+            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => {
                 if now.monotonic >= self.election_at {
-                    self.campaign(now, out);
+                    self.seek_election(now, out);
+                } else if self.follower_reads.asks() && now.monotonic >= self.ask_again_at {
+                    self.ask_leader(now, out);
                 }
             }
         }
@@ -324,23 +401,35 @@ impl<S: StateMachine> Raft<S> {
 
     /// Notices that the first `upto` records persisted since boot are durable.
     pub fn durable<P, E>(&mut self, now: Now, upto: PersistCount, _out: &mut Out<S, P, E>) {
+        let before = self.log.durable();
         self.log.synced(upto);
+        self.disk.synced(now, upto);
         self.own_vote_durable(now, upto);
+        let follows = self.leader.is_some() && !self.is_leader();
+        if follows && self.log.durable() > before && !self.config.planted.is(Mutant::SlowDiskStands)
+        {
+            // The leader cannot have heard of these entries from here before now: however long the
+            // disk took, that is no silence of the leader's.
+            self.draw_election_timeout(now);
+        }
     }
 
     /// Ends a batch: writes and sends what was proposed, acknowledges, commits, applies.
-    pub fn flush_core<P, E>(&mut self, _now: Now, out: &mut Out<S, P, E>) {
+    pub fn flush_core<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         self.save_ballot(out);
         if self.is_leader() {
             let fresh = self.save_entries(out);
             self.advance_commit();
             self.apply();
-            self.confirm_reads();
+            self.confirm_reads(now, out);
             self.replicate(fresh, out);
+            self.tell_target(out);
         } else {
             self.acknowledge(out);
             self.apply();
         }
+        self.follow_reads(now, out);
+        self.disk.wrote(now, out.persisted());
     }
 
     /// What was settled since the last call, in order. After a flush the machine has applied all of
@@ -410,6 +499,18 @@ impl<S: StateMachine> Raft<S> {
             Request::ReadLocal(query) => {
                 out.respond_now(id, Ok(Reply::Answer(self.machine.query(&query))));
             }
+            Request::ReadAt(ReadLevel::Local, query) => {
+                out.respond_now(id, Ok(Reply::Answer(self.machine.query(&query))));
+            }
+            Request::ReadAt(level, query) => match self.read(now, id, level) {
+                Ok(()) => self.queries.push_back((id, query)),
+                Err(error) => out.respond_now(id, Err(error)),
+            },
+            Request::Transfer { to } => {
+                if let Err(error) = self.transfer(now, Some(id), to) {
+                    out.respond_now(id, Err(error));
+                }
+            }
             Request::Committed { from, max } => {
                 out.respond_now(id, Ok(Reply::Committed(self.committed(from, max).to_vec())));
             }
@@ -431,6 +532,9 @@ impl<S: StateMachine> Raft<S> {
                         out.respond_now(request, Ok(Reply::Answer(self.machine.query(&query))));
                     }
                 }
+                Settled::Transferred { request, to } => {
+                    out.respond_now(request, Ok(Reply::Transferred { to }));
+                }
                 Settled::Failed { request, error } => {
                     self.take_query(request);
                     out.respond_now(request, Err(error));
@@ -441,13 +545,11 @@ impl<S: StateMachine> Raft<S> {
         self.settled = settled;
     }
 
-    /// Reads settle in the order in which they were asked.
+    /// Reads of one level settle in the order in which they were asked, so this looks far only where
+    /// levels mix.
     fn take_query(&mut self, request: RequestId) -> Option<S::Query> {
-        let (first, _) = self.queries.front()?;
-        if *first != request {
-            return None;
-        }
-        self.queries.pop_front().map(|(_, query)| query)
+        let place = self.queries.iter().position(|(id, _)| *id == request)?;
+        self.queries.remove(place).map(|(_, query)| query)
     }
 }
 
@@ -491,7 +593,10 @@ impl<S: StateMachine> Node for Raft<S> {
     fn deadline(&self) -> Option<Timestamp> {
         match &self.part {
             Part::Leader(leadership) => Some(leadership.heartbeat_at),
-            Part::Follower | Part::Candidate(_) => Some(self.election_at),
+            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => {
+                let ask_again = self.follower_reads.asks().then_some(self.ask_again_at);
+                Some(ask_again.map_or(self.election_at, |at| at.min(self.election_at)))
+            }
         }
     }
 
@@ -507,6 +612,10 @@ impl<S: StateMachine> Node for Raft<S> {
             ("applied", self.applied.get()),
             ("campaigns", self.counts.campaigns),
             ("leaderships", self.counts.leaderships),
+            ("canvasses", self.counts.canvasses),
+            ("abdications", self.counts.abdications),
+            ("candidates ignored", self.counts.loyal),
+            ("entries borrowed", self.counts.borrowed),
             ("appends refused", self.counts.refusals),
             ("messages dropped", self.counts.dropped),
         ]
@@ -515,7 +624,15 @@ impl<S: StateMachine> Node for Raft<S> {
     fn redirect(response: &Response<S>) -> Option<Redirect> {
         match response {
             Err(Error::NotLeader { leader }) => Some(Redirect { to: *leader }),
-            Ok(_) | Err(Error::Deposed | Error::Overloaded) => None,
+            Err(Error::Transferring { to }) => Some(Redirect { to: Some(*to) }),
+            Ok(_)
+            | Err(
+                Error::Deposed
+                | Error::Overloaded
+                | Error::TooLarge { .. }
+                | Error::NoSuchMember
+                | Error::NotTransferred,
+            ) => None,
         }
     }
 }

@@ -28,8 +28,13 @@ pub(crate) struct Progress {
 pub(crate) enum Pace {
     /// One append at a time; `asked` while its answer is awaited.
     Probe { asked: bool },
-    /// Ahead of the answers; the last index of each append that is not answered.
-    Stream { inflight: VecDeque<LogIndex> },
+    /// Ahead of the answers.
+    Stream {
+        /// The last index and the size of each append that is not answered.
+        inflight: VecDeque<(LogIndex, usize)>,
+        /// Invariant: the sum of their sizes.
+        bytes: usize,
+    },
 }
 
 impl Progress {
@@ -49,10 +54,13 @@ impl Progress {
         self.matched = self.matched.max(index);
         self.next = self.next.max(self.matched.next());
         match &mut self.pace {
-            Pace::Probe { .. } => self.pace = Pace::Stream { inflight: VecDeque::new() },
-            Pace::Stream { inflight } => {
-                while inflight.front().is_some_and(|&last| last <= index) {
+            Pace::Probe { .. } => {
+                self.pace = Pace::Stream { inflight: VecDeque::new(), bytes: 0 };
+            }
+            Pace::Stream { inflight, bytes } => {
+                while let Some(&(_, size)) = inflight.front().filter(|(last, _)| *last <= index) {
                     inflight.pop_front();
+                    *bytes -= size;
                 }
             }
         }
@@ -74,22 +82,24 @@ impl Progress {
         true
     }
 
-    /// Whether an append with entries may be sent now.
-    pub(crate) fn may_send(&self, inflight_max: usize) -> bool {
+    /// Whether an append with entries may be sent now, if so many appends of so many bytes together
+    /// may be without an answer. One may be, however large it is.
+    pub(crate) fn may_send(&self, (inflight_max, bytes_max): (usize, usize)) -> bool {
         match &self.pace {
             Pace::Probe { asked } => !asked,
-            Pace::Stream { inflight } => inflight.len() < inflight_max,
+            Pace::Stream { inflight, bytes } => inflight.len() < inflight_max && *bytes < bytes_max,
         }
     }
 
-    /// `count` entries from `next` on are on their way.
-    pub(crate) fn sent(&mut self, count: usize) {
+    /// `count` entries from `next` on are on their way, of `size` bytes together.
+    pub(crate) fn sent(&mut self, count: usize, size: usize) {
         match &mut self.pace {
             Pace::Probe { asked } => *asked = true,
-            Pace::Stream { inflight } => {
+            Pace::Stream { inflight, bytes } => {
                 if count > 0 {
                     self.next = self.next.plus(count);
-                    inflight.push_back(self.next.prev());
+                    inflight.push_back((self.next.prev(), size));
+                    *bytes += size;
                 }
             }
         }

@@ -34,7 +34,8 @@ pub enum Tally {
     Pending,
 }
 
-/// How an election among `votes.len()` nodes stands: for, against, or not heard of.
+/// How an election among `votes.len()` nodes stands: for, against, or not heard of. Among none it is
+/// won: nobody is asked.
 ///
 /// ```
 /// use raft::quorum::{Tally, tally};
@@ -42,7 +43,7 @@ pub enum Tally {
 /// assert_eq!(tally(&[Some(true), Some(false), None]), Tally::Pending);
 /// ```
 pub fn tally(votes: &[Option<bool>]) -> Tally {
-    let majority = votes.len() / 2 + 1;
+    let majority = if votes.is_empty() { 0 } else { votes.len() / 2 + 1 };
     let count = |what: Option<bool>| votes.iter().filter(|&&vote| vote == what).count();
     let (yes, no) = (count(Some(true)), count(Some(false)));
     if yes >= majority {
@@ -51,5 +52,36 @@ pub fn tally(votes: &[Option<bool>]) -> Tally {
         Tally::Lost
     } else {
         Tally::Pending
+    }
+}
+
+/// The greatest value that a majority of each of two configurations reach, which is what counts
+/// while one gives way to the other (§6; §4.3 of the thesis). One that is empty asks for nothing.
+/// None if both are.
+///
+/// ```
+/// assert_eq!(raft::quorum::reached_by_joint(&mut [9, 5, 8], &mut [3, 4, 5]), Some(4));
+/// assert_eq!(raft::quorum::reached_by_joint(&mut [9, 5, 8], &mut []), Some(8));
+/// ```
+pub fn reached_by_joint<T: Ord + Copy>(old: &mut [T], new: &mut [T]) -> Option<T> {
+    match (reached_by_majority(old), reached_by_majority(new)) {
+        (Some(old), Some(new)) => Some(old.min(new)),
+        (reached, None) | (None, reached) => reached,
+    }
+}
+
+/// How an election stands that needs a majority of each of two configurations. A node that is in
+/// both has its vote in both. One that is empty asks for nothing.
+///
+/// ```
+/// use raft::quorum::{Tally, joint_tally};
+/// let (old, new) = ([Some(true), Some(true), None], [Some(true), Some(false), None]);
+/// assert_eq!(joint_tally(&old, &new), Tally::Pending);
+/// ```
+pub fn joint_tally(old: &[Option<bool>], new: &[Option<bool>]) -> Tally {
+    match (tally(old), tally(new)) {
+        (Tally::Won, Tally::Won) => Tally::Won,
+        (Tally::Lost, _) | (_, Tally::Lost) => Tally::Lost,
+        (Tally::Pending | Tally::Won, Tally::Pending | Tally::Won) => Tally::Pending,
     }
 }

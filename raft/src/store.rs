@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use cluster::NodeId;
 use cluster::threads::{CallError, Client, Threads};
 
-use crate::{Error, Raft, Reply, Request, Response, StateMachine};
+use crate::{Error, Raft, ReadLevel, Reply, Request, Response, StateMachine};
 
 /// A handle on a replicated machine, for one thread. Clone it for another.
 ///
@@ -25,6 +26,17 @@ pub enum StoreError {
     /// The leader has too much to do. Nothing was done, and nothing will be.
     #[error("too many requests wait at the leader; nothing was done")]
     Overloaded,
+    /// The command is larger than the cluster takes. Nothing was done, and nothing will be.
+    #[error("a command of {bytes} bytes, where {limit} is the limit; nothing was done")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest size.
+        limit: usize,
+    },
+    /// There is no such member to hand over to. Nothing was done, and nothing will be.
+    #[error("there is no such member to hand over to; nothing was done")]
+    NoSuchMember,
     /// A leader took the call and was not heard of again, or was deposed. A write may have had an
     /// effect, or may have one yet.
     #[error("a leader took the call and did not finish it; its effect is unknown")]
@@ -48,7 +60,9 @@ impl<S: StateMachine> Store<S> {
     ) -> Result<S::Output, StoreError> {
         match self.ask(Request::Write(command), timeout)? {
             Reply::Written { output, .. } => Ok(output),
-            Reply::Answer(_) | Reply::Committed(_) => unreachable!("a write is answered Written"),
+            Reply::Answer(_) | Reply::Committed(_) | Reply::Transferred { .. } => {
+                unreachable!("a write is answered Written")
+            }
         }
     }
 
@@ -57,10 +71,41 @@ impl<S: StateMachine> Store<S> {
     /// # Errors
     /// [`StoreError`]; a read has no effect in any case.
     pub fn read(&mut self, query: S::Query, timeout: Duration) -> Result<S::Answer, StoreError> {
-        match self.ask(Request::Read(query), timeout)? {
+        self.read_at(ReadLevel::Index, query, timeout)
+    }
+
+    /// Answers `query` as surely as `level` says.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a read has no effect in any case.
+    pub fn read_at(
+        &mut self,
+        level: ReadLevel,
+        query: S::Query,
+        timeout: Duration,
+    ) -> Result<S::Answer, StoreError> {
+        match self.ask(Request::ReadAt(level, query), timeout)? {
             Reply::Answer(answer) => Ok(answer),
-            Reply::Written { .. } | Reply::Committed(_) => {
+            Reply::Written { .. } | Reply::Committed(_) | Reply::Transferred { .. } => {
                 unreachable!("a read is answered Answer")
+            }
+        }
+    }
+
+    /// Hands the lead over to `to`, or to the follower that has come furthest, and returns who leads:
+    /// what to call before the leader is shut down.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] if it did not come about in time; it may yet.
+    pub fn transfer(
+        &mut self,
+        to: Option<NodeId>,
+        timeout: Duration,
+    ) -> Result<NodeId, StoreError> {
+        match self.ask(Request::Transfer { to }, timeout)? {
+            Reply::Transferred { to } => Ok(to),
+            Reply::Answer(_) | Reply::Committed(_) | Reply::Written { .. } => {
+                unreachable!("a transfer is answered Transferred")
             }
         }
     }
@@ -73,8 +118,12 @@ impl<S: StateMachine> Store<S> {
             })?;
         response.map_err(|error| match error {
             Error::Overloaded => StoreError::Overloaded,
-            Error::Deposed => StoreError::Unknown,
-            Error::NotLeader { .. } => unreachable!("the client follows redirections"),
+            Error::Deposed | Error::NotTransferred => StoreError::Unknown,
+            Error::TooLarge { bytes, limit } => StoreError::TooLarge { bytes, limit },
+            Error::NoSuchMember => StoreError::NoSuchMember,
+            Error::NotLeader { .. } | Error::Transferring { .. } => {
+                unreachable!("the client follows redirections")
+            }
         })
     }
 }

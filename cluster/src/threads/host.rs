@@ -178,7 +178,9 @@ impl<N: Node> Host<N> {
             if due.is_some_and(|deadline| deadline <= now.monotonic) {
                 self.handle(now, Input::Timer);
             }
-            self.finish_batch(now);
+            // Read again: while the batch was gathered the process may have stood still, and what
+            // was asked since must not be answered as of before (leases).
+            self.finish_batch(self.now());
         }
         Then::GoOn
     }

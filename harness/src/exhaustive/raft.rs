@@ -7,7 +7,9 @@ use std::sync::Arc;
 use ::raft::invariants::{
     ELECTION_SAFETY, LEADER_COMPLETENESS, LOG_MATCHING, NO_WAY_BACK, STATE_MACHINE_SAFETY,
 };
-use ::raft::{Config, Entry, Error, LogIndex, Raft, Reply, Request, Response, StateMachine, Term};
+use ::raft::{
+    Config, Entry, Error, LogIndex, Raft, ReadLevel, Reply, Request, Response, StateMachine, Term,
+};
 use cluster::explore::{
     Ask, Bounds, Broken, Clocks, Disk, Fingerprint, Frame, Happened, Limits, Model, Play, Property,
     Report, View,
@@ -218,22 +220,35 @@ fn says(response: &Response<Cell>) -> Says {
     match response {
         Ok(Reply::Written { .. }) => Says::Written,
         Ok(Reply::Answer(value)) => Says::Saw(*value),
-        Ok(Reply::Committed(_)) | Err(Error::Deposed) => Says::Unknown,
-        Err(Error::NotLeader { .. } | Error::Overloaded) => Says::Refused,
+        Ok(Reply::Committed(_) | Reply::Transferred { .. })
+        | Err(Error::Deposed | Error::NotTransferred) => Says::Unknown,
+        Err(
+            Error::NotLeader { .. }
+            | Error::Overloaded
+            | Error::TooLarge { .. }
+            | Error::Transferring { .. }
+            | Error::NoSuchMember,
+        ) => Says::Refused,
     }
 }
 
 fn does(request: &Request<Cell>) -> Does {
     match request {
         Request::Write(value) => Does::Write(*value),
-        Request::Read(()) => Does::Read,
-        Request::ReadLocal(()) | Request::Committed { .. } => Does::Nothing,
+        Request::Read(())
+        | Request::ReadAt(ReadLevel::Index | ReadLevel::Lease | ReadLevel::Follower, ()) => {
+            Does::Read
+        }
+        Request::ReadLocal(())
+        | Request::ReadAt(ReadLevel::Local, ())
+        | Request::Committed { .. }
+        | Request::Transfer { .. } => Does::Nothing,
     }
 }
 
-/// The configuration of all runs.
+/// The configuration of most runs: elections as in the paper, of which there are fewer schedules.
 pub(super) fn config() -> Config<Cell> {
-    Config::new(Cell::default())
+    Config::new(Cell::default()).with_textbook_elections()
 }
 
 fn free(firings: u8, firings_each: u8) -> Bounds {

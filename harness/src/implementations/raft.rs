@@ -108,9 +108,13 @@ impl Pattern for Registry {
                 });
                 Ok(Outcome::Log(digests.collect()))
             }
+            Ok(Reply::Transferred { .. }) => unreachable!("no operation of the suite transfers"),
             Err(Error::NotLeader { leader }) => Err(Refusal::NotLeader(leader)),
-            Err(Error::Deposed) => Err(Refusal::Unknown),
-            Err(Error::Overloaded) => Err(Refusal::Unavailable),
+            Err(Error::Transferring { to }) => Err(Refusal::NotLeader(Some(to))),
+            Err(Error::Deposed | Error::NotTransferred) => Err(Refusal::Unknown),
+            Err(Error::Overloaded | Error::TooLarge { .. } | Error::NoSuchMember) => {
+                Err(Refusal::Unavailable)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::bed::config;
+use crate::bed::plain;
 use crate::table::{Table, n};
 
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ proptest! {
         steps in prop::collection::vec(step(5), 1..400),
         window in 1..4usize,
     ) {
-        let config = config().with_inflight_max(window).with_entries_max(window);
+        let config = plain().with_inflight_max(window).with_entries_max(window);
         let mut table = Table::new(nodes as usize, config, seed);
         table.instant_disks = false;
         let mut value = 0;

@@ -22,6 +22,11 @@ pub(crate) fn config() -> Config<Journal> {
     Config::new(Journal::default())
 }
 
+/// Elections as the paper has them.
+pub(crate) fn plain() -> Config<Journal> {
+    config().with_textbook_elections()
+}
+
 impl Bed {
     pub(crate) fn new(nodes: usize, seed: u64) -> Self {
         Self::with(nodes, config(), Options::seeded(seed))
@@ -98,6 +103,10 @@ impl Bed {
         self.leader().expect("just seen")
     }
 
+    pub(crate) fn sim_now(&self) -> Timestamp {
+        self.sim.now()
+    }
+
     pub(crate) fn submit(&mut self, node: NodeId, value: u64) -> RequestId {
         self.sim.submit(node, Request::Write(value))
     }
@@ -133,7 +142,7 @@ impl Bed {
             };
             match self.ask(leader, Request::Write(value), SECOND) {
                 Some(Ok(Ok(Reply::Written { output, .. }))) => return output,
-                Some(Ok(Ok(Reply::Answer(_) | Reply::Committed(_)))) => panic!("a strange answer"),
+                Some(Ok(Ok(reply))) => panic!("a strange answer: {reply:?}"),
                 Some(Ok(Err(_)) | Err(_)) | None => {}
             }
         }

@@ -3,7 +3,7 @@
 use cluster::{Boot, Effect, Effects, Members, Node, Now, PersistCount, RequestId, WallTime};
 use raft::{Error, Event, LogIndex, Message, Raft, Record, Settled, Term};
 
-use crate::bed::config;
+use crate::bed::plain;
 use crate::journal::Journal;
 use crate::table::n;
 
@@ -21,7 +21,7 @@ impl Wrapper {
         let now = Now { monotonic: cluster::Timestamp::ZERO, wall: WallTime::from_nanos(0) };
         let members = Members::first(nodes).unwrap();
         let boot = Boot { id: n(1), members, now, seed: 3, records: Vec::new() };
-        Self { core: Raft::boot_core(&config(), boot).unwrap(), out: Out::new(), now }
+        Self { core: Raft::boot_core(&plain(), boot).unwrap(), out: Out::new(), now }
     }
 
     /// Flushes, and lets the disk sync everything; returns what is sent.
@@ -118,7 +118,7 @@ fn a_deposed_core_says_what_became_of_each_request() {
         .into_iter()
         .map(|settled| match settled {
             Settled::Failed { request, error } => (request, error),
-            Settled::Applied { .. } | Settled::Readable { .. } => panic!("{settled:?}"),
+            settled => panic!("{settled:?}"),
         })
         .collect();
     assert_eq!(settled, [(write, Error::Deposed), (read, Error::NotLeader { leader: None })]);

@@ -3,16 +3,23 @@
 mod arbitrary;
 mod bed;
 mod core;
+mod flow;
 mod journal;
+mod levels;
+mod loyalty;
 mod mit;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod paper;
+mod partial;
+mod prevote;
 mod quorum;
 mod reads;
 mod recovery;
 mod replication;
 mod safety;
+mod scripts;
 mod storm;
 mod table;
 mod threads;
+mod transfer;

@@ -12,7 +12,7 @@ use raft::{
     Term,
 };
 
-use crate::bed::config;
+use crate::bed::plain;
 use crate::journal::Journal;
 use crate::table::{Table, n};
 
@@ -45,7 +45,7 @@ pub(crate) fn append(term: u64, prev: Position, list: &[(u64, u64)], commit: u64
 }
 
 pub(crate) fn request_vote(term: u64, last: Position) -> Message<u64> {
-    Message::RequestVote { term: Term::new(term), last }
+    Message::RequestVote { term: Term::new(term), last, transfer: false }
 }
 
 /// What the last message says: a vote, and in which term.
@@ -71,7 +71,7 @@ pub(crate) fn matched(index: u64) -> Appended {
 
 #[test]
 fn figure_2_a_lower_term_is_refused_and_told_the_higher_one() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.inject(n(2), n(1), append(5, at(0, 0), &[], 0));
     table.inject(n(3), n(1), append(4, at(0, 0), &[(4, 1)], 1));
     assert_eq!(last_appended(&table), (5, Appended::Stale));
@@ -96,14 +96,14 @@ pub(crate) fn higher_term_deposes(config: Config<Journal>) {
 
 #[test]
 fn section_5_1_a_higher_term_deposes() {
-    higher_term_deposes(config());
+    higher_term_deposes(plain());
 }
 
 // §5.2: leader election.
 
 #[test]
 fn section_5_2_a_node_stands_only_after_its_whole_timeout() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.tick_after(n(1), Duration::from_millis(149));
     assert!(table.wires.is_empty());
     table.tick(n(1));
@@ -128,7 +128,7 @@ pub(crate) fn timeouts_are_random(config: Config<Journal>) {
 
 #[test]
 fn section_5_2_election_timeouts_are_random() {
-    timeouts_are_random(config());
+    timeouts_are_random(plain());
 }
 
 /// "Each server will vote for at most one candidate in a given term" (§5.2).
@@ -145,12 +145,12 @@ pub(crate) fn one_vote_a_term(config: Config<Journal>) {
 
 #[test]
 fn section_5_2_one_vote_a_term() {
-    one_vote_a_term(config());
+    one_vote_a_term(plain());
 }
 
 #[test]
 fn section_5_2_a_vote_is_remembered_through_a_crash() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.inject(n(2), n(1), request_vote(1, at(0, 0)));
     table.crash(n(1), 0);
     table.restart(n(1));
@@ -170,12 +170,12 @@ pub(crate) fn votes_wait_for_the_disk(config: Config<Journal>) {
 
 #[test]
 fn figure_2_votes_wait_for_the_disk() {
-    votes_wait_for_the_disk(config());
+    votes_wait_for_the_disk(plain());
 }
 
 #[test]
 fn figure_2_a_candidate_asks_and_counts_itself_only_once_its_vote_is_durable() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.instant_disks = false;
     table.tick(n(1));
     assert!(table.wires.is_empty(), "it asked: {:?}", table.wires);
@@ -188,7 +188,7 @@ fn figure_2_a_candidate_asks_and_counts_itself_only_once_its_vote_is_durable() {
 
 #[test]
 fn section_5_2_a_duplicate_vote_counts_once() {
-    let mut table = table(5, config());
+    let mut table = table(5, plain());
     table.tick(n(1));
     for _ in 0..3 {
         table.inject(n(2), n(1), Message::Vote { term: Term::new(1), granted: true });
@@ -200,7 +200,7 @@ fn section_5_2_a_duplicate_vote_counts_once() {
 
 #[test]
 fn section_5_2_a_vote_of_an_earlier_term_does_not_count() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.tick(n(1));
     table.tick(n(1));
     assert_eq!(table.node(n(1)).term(), Term::new(2));
@@ -210,7 +210,7 @@ fn section_5_2_a_vote_of_an_earlier_term_does_not_count() {
 
 #[test]
 fn section_5_2_the_timer_starts_again_on_granting_a_vote_and_not_on_refusing() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     let deadline = |table: &Table| cluster::Node::deadline(table.node(n(1))).unwrap();
     table.tick_after(n(1), Duration::from_millis(100));
     let first = deadline(&table);
@@ -234,12 +234,12 @@ pub(crate) fn candidate_accepts_leader_of_its_term(config: Config<Journal>) {
 
 #[test]
 fn section_5_2_a_candidate_accepts_the_leader_of_its_term() {
-    candidate_accepts_leader_of_its_term(config());
+    candidate_accepts_leader_of_its_term(plain());
 }
 
 #[test]
 fn section_5_2_a_split_vote_ends_with_the_next_term() {
-    let mut table = table(4, config());
+    let mut table = table(4, plain());
     table.tick(n(1));
     table.tick(n(2));
     table.wires.retain(|wire| [wire.from, wire.to] != [n(1), n(4)]);

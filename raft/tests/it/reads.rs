@@ -2,7 +2,7 @@
 
 use raft::{Config, Error, LogIndex, Payload, Reply, Request};
 
-use crate::bed::config;
+use crate::bed::plain;
 use crate::journal::Journal;
 use crate::paper::table;
 use crate::table::{Table, n};
@@ -33,12 +33,12 @@ pub(crate) fn a_read_waits_for_a_majority(config: Config<Journal>) {
 
 #[test]
 fn section_8_a_read_waits_for_a_majority() {
-    a_read_waits_for_a_majority(config());
+    a_read_waits_for_a_majority(plain());
 }
 
 #[test]
 fn section_8_a_deposed_leader_does_not_answer_reads() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     table.elect(2, &[3]);
     table.write(n(2), 10);
@@ -53,7 +53,7 @@ fn section_8_a_deposed_leader_does_not_answer_reads() {
 /// Each round is a fresh one: an answer to what was sent before the read arrived proves nothing.
 #[test]
 fn section_8_an_earlier_answer_does_not_confirm_a_later_read() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     let first = table.ask(n(1), Request::Read(()));
     let to_n2 = table.wires.iter().position(|wire| wire.to == n(2)).unwrap();
@@ -101,12 +101,12 @@ pub(crate) fn a_new_leader_reads_after_its_noop(config: Config<Journal>) {
 
 #[test]
 fn section_8_a_new_leader_reads_after_its_noop() {
-    a_new_leader_reads_after_its_noop(config());
+    a_new_leader_reads_after_its_noop(plain());
 }
 
 #[test]
 fn section_8_a_single_node_reads_at_once() {
-    let mut table = table(1, config());
+    let mut table = table(1, plain());
     table.tick(n(1));
     table.write(n(1), 10);
     let read = table.ask(n(1), Request::Read(()));
@@ -115,7 +115,7 @@ fn section_8_a_single_node_reads_at_once() {
 
 #[test]
 fn reads_that_arrive_together_share_a_round() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     let reads: Vec<_> = (0..100).map(|_| table.ask(n(1), Request::Read(()))).collect();
     // The first began a round; the others wait for the next.
@@ -133,7 +133,7 @@ fn reads_that_arrive_together_share_a_round() {
 
 #[test]
 fn followers_redirect_and_serve_what_they_know() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     table.write(n(1), 10);
     table.settle(&[1, 2, 3]);

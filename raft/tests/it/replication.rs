@@ -5,14 +5,14 @@ use raft::{
     Append, Appended, Config, Entries, Error, LogIndex, Message, Position, Reply, Round, Term,
 };
 
-use crate::bed::config;
+use crate::bed::plain;
 use crate::journal::Journal;
 use crate::paper::{append, at, entries, last_appended, matched, request_vote, table};
 use crate::table::n;
 
 #[test]
 fn section_5_3_a_write_is_answered_once_a_majority_holds_it() {
-    let mut table = table(5, config());
+    let mut table = table(5, plain());
     table.elect(1, &[2, 3, 4, 5]);
     let request = table.write(n(1), 10);
     assert!(table.answer(request).is_none());
@@ -49,7 +49,7 @@ pub(crate) fn leader_counts_itself_once_durable(config: Config<Journal>) {
 
 #[test]
 fn section_5_3_a_leader_counts_itself_once_durable() {
-    leader_counts_itself_once_durable(config());
+    leader_counts_itself_once_durable(plain());
 }
 
 /// A follower "responds to the leader" once the entries are in its log, that is, on its disk.
@@ -64,12 +64,12 @@ pub(crate) fn acknowledgements_wait_for_the_disk(config: Config<Journal>) {
 
 #[test]
 fn figure_2_acknowledgements_wait_for_the_disk() {
-    acknowledgements_wait_for_the_disk(config());
+    acknowledgements_wait_for_the_disk(plain());
 }
 
 #[test]
 fn section_5_3_a_single_node_commits_when_its_disk_has_synced() {
-    let mut table = table(1, config());
+    let mut table = table(1, plain());
     table.instant_disks = false;
     table.tick(n(1));
     assert!(!table.node(n(1)).is_leader(), "its vote is not durable");
@@ -100,7 +100,7 @@ pub(crate) fn refuses_without_the_previous_entry(config: Config<Journal>) {
 
 #[test]
 fn figure_2_an_append_without_its_previous_entry_is_refused() {
-    refuses_without_the_previous_entry(config());
+    refuses_without_the_previous_entry(plain());
 }
 
 /// "If an existing entry conflicts with a new one, delete the existing entry and all that follow
@@ -123,7 +123,7 @@ pub(crate) fn truncates_on_conflict_only(config: Config<Journal>) {
 
 #[test]
 fn figure_2_truncates_on_conflict_only() {
-    truncates_on_conflict_only(config());
+    truncates_on_conflict_only(plain());
 }
 
 /// "Set commitIndex = min(leaderCommit, index of last new entry)" (figure 2).
@@ -138,7 +138,7 @@ pub(crate) fn commits_only_what_was_verified(config: Config<Journal>) {
 
 #[test]
 fn figure_2_a_follower_commits_only_what_was_verified() {
-    commits_only_what_was_verified(config());
+    commits_only_what_was_verified(plain());
 }
 
 /// Figure 7: followers (a) to (f) and the leader for term 8. After its election all logs are equal
@@ -155,7 +155,7 @@ fn figure_7_a_new_leader_brings_any_follower_into_line() {
         &[1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
     ];
     for (name, terms) in ["a", "b", "c", "d", "e", "f"].iter().zip(followers) {
-        let mut table = table(3, config());
+        let mut table = table(3, plain());
         for (id, terms) in [(1, leader), (2, terms)] {
             // The value tells the place and the term, so that equal entries are equal.
             let list: Vec<(u64, u64)> =
@@ -181,7 +181,7 @@ fn figure_7_a_new_leader_brings_any_follower_into_line() {
 /// for each conflicting term, at most.
 #[test]
 fn section_5_3_backtracking_skips_whole_terms() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     let common: Vec<(u64, u64)> = (1..=5).map(|value| (1, value)).collect();
     let tail = |term: u64| (0..200).map(move |value| (term, 1000 + value));
     let of_leader: Vec<_> = common.iter().copied().chain(tail(3)).collect();
@@ -207,7 +207,7 @@ fn section_5_3_backtracking_skips_whole_terms() {
 
 #[test]
 fn section_5_3_an_old_or_repeated_acknowledgement_counts_once() {
-    let mut table = table(5, config());
+    let mut table = table(5, plain());
     table.elect(1, &[2, 3, 4, 5]);
     table.write(n(1), 10);
     table.wires.clear();
@@ -226,7 +226,7 @@ fn section_5_3_an_old_or_repeated_acknowledgement_counts_once() {
 
 #[test]
 fn section_5_3_lost_appends_are_found_by_the_next_heartbeat() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     for value in 1..=20 {
         table.write(n(1), value);
@@ -241,7 +241,7 @@ fn section_5_3_lost_appends_are_found_by_the_next_heartbeat() {
 
 #[test]
 fn section_5_3_a_window_is_never_exceeded_and_opens_again() {
-    let mut table = table(3, config().with_inflight_max(4).with_entries_max(2));
+    let mut table = table(3, plain().with_inflight_max(4).with_entries_max(2));
     table.elect(1, &[2, 3]);
     for value in 1..=50 {
         table.write(n(1), value);
@@ -258,7 +258,7 @@ fn section_5_3_a_window_is_never_exceeded_and_opens_again() {
 
 #[test]
 fn overloaded_leaders_refuse_and_recover() {
-    let mut table = table(3, config().with_pending_max(3));
+    let mut table = table(3, plain().with_pending_max(3));
     table.elect(1, &[2, 3]);
     let requests: Vec<_> = (1..=4).map(|value| table.write(n(1), value)).collect();
     assert!(matches!(table.answer(requests[3]), Some(Err(Error::Overloaded))));
@@ -273,7 +273,7 @@ fn overloaded_leaders_refuse_and_recover() {
 
 #[test]
 fn nonsense_is_dropped_and_counted() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     let huge = LogIndex::new(u64::MAX);
     let ack = |outcome| Message::Appended { term: Term::new(1), round: Round::new(99), outcome };
@@ -323,7 +323,7 @@ fn nonsense_is_dropped_and_counted() {
 
 #[test]
 fn a_conflict_with_what_is_committed_is_refused() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     table.write(n(1), 10);
     table.settle(&[1, 2, 3]);

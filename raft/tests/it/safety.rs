@@ -3,7 +3,7 @@
 use cluster::NodeId;
 use raft::{Config, Message, Round, Term};
 
-use crate::bed::config;
+use crate::bed::plain;
 use crate::journal::Journal;
 use crate::paper::{append, at, last_vote, matched, request_vote, table};
 use crate::table::{Table, n};
@@ -28,7 +28,7 @@ pub(crate) fn up_to_date(config: Config<Journal>) {
 
 #[test]
 fn section_5_4_1_up_to_date() {
-    up_to_date(config());
+    up_to_date(plain());
 }
 
 /// Figure 8: S1 leads in term 2 and replicates index 2 partly; S5 leads in term 3 with another
@@ -108,13 +108,13 @@ fn deliver_all_to(table: &mut Table, nodes: &[NodeId]) {
 
 #[test]
 fn figure_8_no_commit_of_an_old_term_by_counting() {
-    figure_8(config());
+    figure_8(plain());
 }
 
 /// "Figure 8(e)": once an entry of its own term is committed, so are those before it.
 #[test]
 fn section_5_4_2_the_first_commit_of_a_term_commits_what_is_before() {
-    let mut table = table(3, config());
+    let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     table.write(n(1), 10);
     table.settle(&[1]);

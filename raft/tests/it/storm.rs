@@ -7,7 +7,7 @@ use cluster::sim::Options;
 use cluster::{
     ClockFault, Cluster, Completion, Fault, LinkFault, NodeId, RequestId, Rng, Timestamp,
 };
-use raft::{Config, Reply, Request, Response};
+use raft::{Config, ReadLevel, Reply, Request, Response};
 
 use crate::bed::{Bed, config};
 use crate::journal::{History, Journal, What};
@@ -30,6 +30,17 @@ struct Storm {
 
 /// Four seconds of storm and the calm after it. An error says what did not hold.
 pub(crate) fn storm(seed: u64, config: Config<Journal>) -> Result<Weather, String> {
+    // Clocks below differ by less than half.
+    let config = match seed % 4 {
+        0 => config.with_textbook_elections(),
+        1 => config,
+        _ => config.with_lease(500_000),
+    };
+    storm_as_it_is(seed, config)
+}
+
+/// The same, with elections as `config` has them.
+pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weather, String> {
     let mut rng = Rng::from_seed(seed);
     let nodes = if rng.chance(500_000) { 3 } else { 5 };
     let mut options = Options::seeded(seed);
@@ -165,8 +176,18 @@ impl Storm {
 
     fn ask(&mut self, node: NodeId) {
         let now = self.bed.sim.now();
-        if self.rng.chance(400_000) {
-            let id = self.bed.sim.submit(node, Request::Read(()));
+        if self.rng.chance(5_000) {
+            let to = self.rng.pick(&self.bed.members()).copied().filter(|&to| to != node);
+            self.bed.sim.submit(node, Request::Transfer { to });
+        } else if self.rng.chance(450_000) {
+            let levels = [ReadLevel::Index, ReadLevel::Lease, ReadLevel::Follower];
+            let level = *self.rng.pick(&levels).expect("there are some");
+            let members = self.bed.members();
+            let node = match level {
+                ReadLevel::Follower => *self.rng.pick(&members).expect("there are some"),
+                ReadLevel::Index | ReadLevel::Lease | ReadLevel::Local => node,
+            };
+            let id = self.bed.sim.submit(node, Request::ReadAt(level, ()));
             self.asked.insert(id, (now, None));
         } else {
             self.values += 1;

@@ -131,6 +131,35 @@ impl Table {
         self.input(id, Input::Timer);
     }
 
+    /// Lets time pass, unnoticed.
+    pub(crate) fn pass(&mut self, span: Duration) {
+        self.clock += span;
+    }
+
+    /// When `id` wants to be called next.
+    pub(crate) fn deadline(&self, id: NodeId) -> Timestamp {
+        self.node(id).deadline().expect("there is always one")
+    }
+
+    pub(crate) fn clock(&self) -> Timestamp {
+        self.clock
+    }
+
+    pub(crate) fn gauge(&self, id: NodeId, name: &str) -> u64 {
+        let gauges = self.node(id).gauges();
+        gauges.into_iter().find(|(known, _)| *known == name).expect("a gauge of that name").1
+    }
+
+    /// Lets the leader `id` send heartbeats to `nodes`, and take their answers, for so long.
+    pub(crate) fn beat(&mut self, id: u32, nodes: &[u32], span: Duration) {
+        let end = self.clock + span;
+        let group: Vec<u32> = nodes.iter().copied().chain([id]).collect();
+        while self.clock < end && self.node(n(id)).is_leader() {
+            self.tick(n(id));
+            self.settle(&group);
+        }
+    }
+
     /// Lets `id` be called so much later, whether its deadline has come or not.
     pub(crate) fn tick_after(&mut self, id: NodeId, span: Duration) {
         self.clock += span;

@@ -79,7 +79,7 @@ fn many_clients_at_once() {
                             let write = Request::Write(number * 1000 + value);
                             match client.ask(write, LIMIT).unwrap().unwrap() {
                                 Reply::Written { output, .. } => output,
-                                Reply::Answer(_) | Reply::Committed(_) => panic!(),
+                                reply => panic!("{reply:?}"),
                             }
                         })
                         .collect::<Vec<_>>()

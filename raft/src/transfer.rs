@@ -1,0 +1,155 @@
+//! How a leader hands over (§3.10 of the thesis).
+//!
+//! ```text
+//!  n1 leads ── takes no more commands ── n2 holds the whole log ── TimeoutNow ─▶ n2 stands at once
+//!     ▲                                                                              │
+//!     └── after the longest election timeout, it leads on ──      it hears n2 ◀──────┘ done
+//! ```
+
+use cluster::{NodeId, Now, RequestId, Timestamp};
+
+use crate::message::{Message, Settled};
+use crate::mutants::Mutant;
+use crate::node::{Out, Part, Raft};
+use crate::{Error, StateMachine, Term};
+
+/// A transfer under way, as the leader knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transfer {
+    /// To whom.
+    pub(crate) to: NodeId,
+    /// Its place among the members.
+    pub(crate) place: usize,
+    /// Who wants to know.
+    pub(crate) request: Option<RequestId>,
+    /// When it is given up.
+    pub(crate) until: Timestamp,
+    /// Whether the target has been told since the last heartbeat.
+    pub(crate) told: bool,
+}
+
+/// A transfer after which this node leads no longer, and whose end it does not know.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Handover {
+    pub(crate) to: NodeId,
+    pub(crate) request: RequestId,
+}
+
+impl<S: StateMachine> Raft<S> {
+    /// Hands the lead over to `to`, or to the follower that has come furthest if none is named.
+    /// From now on no command is taken, until that has come about or the longest election timeout
+    /// has passed. [`Settled::Transferred`] and [`Settled::Failed`] say what became of `request`.
+    /// Leases are given up for the rest of the term, whatever becomes of it.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`], [`Error::Transferring`] if it hands over already, and
+    /// [`Error::NoSuchMember`]; nothing is done then.
+    pub fn transfer(
+        &mut self,
+        now: Now,
+        request: Option<RequestId>,
+        to: Option<NodeId>,
+    ) -> Result<(), Error> {
+        let Part::Leader(leadership) = &mut self.part else {
+            return Err(Error::NotLeader { leader: self.leader });
+        };
+        if let Some(Transfer { to, .. }) = leadership.transfer {
+            return Err(Error::Transferring { to });
+        }
+        let own = self.place;
+        let furthest = || {
+            let others = (0..leadership.followers.len()).filter(|&place| place != own);
+            let key =
+                |place: &usize| (leadership.followers[*place].matched, leadership.heard[*place]);
+            // The first of those that are equally far.
+            others.rev().max_by_key(key).map(|place| self.members.as_slice()[place])
+        };
+        let to = to.or_else(furthest).ok_or(Error::NoSuchMember)?;
+        let place = self.members.index_of(to).ok_or(Error::NoSuchMember)?;
+        if place == own {
+            self.settled.extend(request.map(|request| Settled::Transferred { request, to }));
+            return Ok(());
+        }
+        let until = now.monotonic + self.config.quorum_patience();
+        leadership.transfer = Some(Transfer { to, place, request, until, told: false });
+        Ok(())
+    }
+
+    /// Whom this leader is handing over to.
+    pub fn transferring(&self) -> Option<NodeId> {
+        match &self.part {
+            Part::Leader(leadership) => leadership.transfer.map(|transfer| transfer.to),
+            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => None,
+        }
+    }
+
+    /// Gives a transfer up that has taken too long; otherwise lets the target be told once more.
+    pub(crate) fn watch_transfer(&mut self, now: Now) {
+        let Part::Leader(leadership) = &mut self.part else { return };
+        let Some(transfer) = &mut leadership.transfer else { return };
+        transfer.told = false;
+        if now.monotonic < transfer.until {
+            return;
+        }
+        let request = transfer.request;
+        leadership.transfer = None;
+        let error = Error::NotTransferred;
+        self.settled.extend(request.map(|request| Settled::Failed { request, error }));
+    }
+
+    /// Tells the target to stand, once it holds the whole log.
+    pub(crate) fn tell_target<P, E>(&mut self, out: &mut Out<S, P, E>) {
+        let last = self.log.last_index();
+        let planted = self.config.planted;
+        let Part::Leader(leadership) = &mut self.part else { return };
+        let Some(transfer) = &mut leadership.transfer else { return };
+        let ready = leadership.followers[transfer.place].matched == last
+            || planted.is(Mutant::TransfersToALaggard);
+        if ready && !transfer.told {
+            transfer.told = true;
+            // The message may arrive at any later time, and then voters leave this leader early.
+            leadership.lease_void |= !planted.is(Mutant::KeepsLeaseAfterTransfer);
+            out.send_now(transfer.to, Message::TimeoutNow { term: self.term });
+        }
+    }
+
+    /// TimeoutNow, as its receiver: it stands at once, and asks nobody before.
+    pub(crate) fn on_timeout_now<P, E>(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        term: Term,
+        out: &mut Out<S, P, E>,
+    ) {
+        let follows = match self.part {
+            Part::Follower => self.leader == Some(from),
+            Part::PreCandidate(_) | Part::Candidate(_) | Part::Leader(_) => false,
+        };
+        if term == self.term && follows && !self.disk_hangs(now) {
+            self.campaign(now, true, out);
+        }
+    }
+
+    /// This node led, and leads no longer: what its transfer comes to, another leader will show.
+    pub(crate) fn hand_over(&mut self, transfer: Option<Transfer>) {
+        let Some(Transfer { to, request: Some(request), .. }) = transfer else { return };
+        self.fail_handover();
+        self.handover = Some(Handover { to, request });
+    }
+
+    /// `leader` leads now.
+    pub(crate) fn end_handover(&mut self, leader: NodeId) {
+        let Some(Handover { to, request }) = self.handover.take() else { return };
+        self.settled.push(if leader == to {
+            Settled::Transferred { request, to }
+        } else {
+            Settled::Failed { request, error: Error::NotTransferred }
+        });
+    }
+
+    /// Nobody took over in time.
+    pub(crate) fn fail_handover(&mut self) {
+        let Some(Handover { request, .. }) = self.handover.take() else { return };
+        self.settled.push(Settled::Failed { request, error: Error::NotTransferred });
+    }
+}
