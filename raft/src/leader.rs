@@ -9,6 +9,7 @@ use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::progress::Progress;
 use crate::quorum::reached_by_majority;
+use crate::session::Submission;
 use crate::{Error, LogIndex, Position, Round, StateMachine, Term};
 
 /// What a leader knows.
@@ -44,6 +45,11 @@ impl Reads {
         self.asked.len() + self.arrived.len()
     }
 
+    /// Whether `round` is one of those begun so far.
+    pub(crate) fn has_begun(&self, round: Round) -> bool {
+        round <= self.round
+    }
+
     /// All that wait, in the order of their arrival.
     pub(crate) fn into_requests(self) -> impl Iterator<Item = RequestId> {
         self.asked.into_iter().chain(self.arrived)
@@ -55,6 +61,16 @@ impl Leadership {
     pub(crate) fn all_due(&mut self) {
         for follower in &mut self.followers {
             follower.due = true;
+        }
+    }
+
+    /// A heartbeat is due. What it matters for is the log kept for those who are behind, so there is
+    /// no need to count before there is a snapshot.
+    pub(crate) fn count_silence(&mut self, holds_snapshot: bool) {
+        if holds_snapshot {
+            for follower in &mut self.followers {
+                follower.silent = follower.silent.saturating_add(1);
+            }
         }
     }
 }
@@ -74,6 +90,43 @@ impl<S: StateMachine> Raft<S> {
         request: Option<RequestId>,
         command: S::Command,
     ) -> Result<LogIndex, Error> {
+        self.propose_payload(request, Payload::Command(command))
+    }
+
+    /// Asks for a session, and returns its place, which is its name if it becomes one:
+    /// [`Settled::Opened`] says so.
+    ///
+    /// # Errors
+    /// As [`propose`](Raft::propose).
+    pub fn open_session(
+        &mut self,
+        _now: Now,
+        request: Option<RequestId>,
+    ) -> Result<LogIndex, Error> {
+        let sessions_max = self.config.sessions_max;
+        self.propose_payload(request, Payload::Open { sessions_max })
+    }
+
+    /// As [`propose`](Raft::propose), for a command that is applied once however often it comes:
+    /// [`Settled::Applied`] or [`Settled::Repeated`], or [`Settled::Failed`] with
+    /// [`Error::SessionExpired`].
+    ///
+    /// # Errors
+    /// As [`propose`](Raft::propose).
+    pub fn submit(
+        &mut self,
+        _now: Now,
+        request: Option<RequestId>,
+        submission: Submission<S::Command>,
+    ) -> Result<LogIndex, Error> {
+        self.propose_payload(request, Payload::Submit(Box::new(submission)))
+    }
+
+    fn propose_payload(
+        &mut self,
+        request: Option<RequestId>,
+        payload: Payload<S::Command>,
+    ) -> Result<LogIndex, Error> {
         if !self.is_leader() {
             return Err(Error::NotLeader { leader: self.leader });
         }
@@ -82,7 +135,7 @@ impl<S: StateMachine> Raft<S> {
             return Err(Error::Overloaded);
         }
         let (term, index) = (self.term, last.next());
-        self.log.push(Arc::new(Entry { term, index, payload: Payload::Command(command) }));
+        self.log.push(Arc::new(Entry { term, index, payload }));
         if let Some(request) = request {
             self.proposals.push_back((index, request));
         }
@@ -146,6 +199,7 @@ impl<S: StateMachine> Raft<S> {
         let last = self.log.last_index();
         let Part::Leader(leadership) = &mut self.part else { return };
         let follower = &mut leadership.followers[place];
+        follower.silent = 0;
         match outcome {
             Appended::Matched(index) if index <= last => follower.matched(index),
             Appended::Refused { prev, hint } if prev <= last => {
@@ -255,6 +309,12 @@ impl<S: StateMachine> Raft<S> {
                 continue;
             }
             let to = self.members.as_slice()[place];
+            let due = follower.due;
+            if let Some(transfer) = follower.transfer(log.base(), self.snapshot.as_ref()) {
+                transfer.send(to, (term, round), due, out);
+                follower.due = false;
+                continue;
+            }
             while follower.next <= last && follower.may_send(config.inflight_max) {
                 let entries = batch_from(&mut batch, follower.next, || {
                     log.slice(follower.next, config.entries_max).iter().cloned().collect()

@@ -133,7 +133,9 @@ impl Bed {
             };
             match self.ask(leader, Request::Write(value), SECOND) {
                 Some(Ok(Ok(Reply::Written { output, .. }))) => return output,
-                Some(Ok(Ok(Reply::Answer(_) | Reply::Committed(_)))) => panic!("a strange answer"),
+                Some(Ok(Ok(Reply::Opened(_) | Reply::Answer(_) | Reply::Committed(_)))) => {
+                    panic!("a strange answer")
+                }
                 Some(Ok(Err(_)) | Err(_)) | None => {}
             }
         }

@@ -33,7 +33,7 @@ impl Wrapper {
             for effect in self.out.drain() {
                 match effect {
                     Effect::Send { message, .. } => sent.push(message),
-                    Effect::Persist(_) => {}
+                    Effect::Persist(_) | Effect::Forget { .. } => {}
                     Effect::Respond { .. } | Effect::Emit(_) => panic!("the core answers nobody"),
                 }
             }
@@ -118,7 +118,11 @@ fn a_deposed_core_says_what_became_of_each_request() {
         .into_iter()
         .map(|settled| match settled {
             Settled::Failed { request, error } => (request, error),
-            Settled::Applied { .. } | Settled::Readable { .. } => panic!("{settled:?}"),
+            Settled::Applied { .. }
+            | Settled::Opened { .. }
+            | Settled::Repeated { .. }
+            | Settled::Restored { .. }
+            | Settled::Readable { .. } => panic!("{settled:?}"),
         })
         .collect();
     assert_eq!(settled, [(write, Error::Deposed), (read, Error::NotLeader { leader: None })]);

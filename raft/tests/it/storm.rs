@@ -41,6 +41,12 @@ pub(crate) fn storm(seed: u64, config: Config<Journal>) -> Result<Weather, Strin
     } else {
         config
     };
+    let config = if rng.chance(500_000) {
+        let config = config.with_snapshot_every(2 + rng.below(30)).with_keep_behind(rng.below(8));
+        config.with_lag_max(8 + rng.below(40)).with_chunk_bytes(10 + rng.index(1_000))
+    } else {
+        config
+    };
     let bed = Bed::with(nodes, config, options);
     let (history, asked) = (History::default(), BTreeMap::new());
     let mut storm = Storm { bed, rng, history, asked, values: 0 };

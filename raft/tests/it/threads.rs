@@ -54,7 +54,7 @@ fn writes_and_reads_survive_the_leader() {
             .iter()
             .filter_map(|entry| match entry.payload {
                 Payload::Command(value) => Some(value),
-                Payload::Noop => None,
+                Payload::Noop | Payload::Open { .. } | Payload::Submit(_) => None,
             })
             .collect();
         if values.len() > 100 {
@@ -79,7 +79,7 @@ fn many_clients_at_once() {
                             let write = Request::Write(number * 1000 + value);
                             match client.ask(write, LIMIT).unwrap().unwrap() {
                                 Reply::Written { output, .. } => output,
-                                Reply::Answer(_) | Reply::Committed(_) => panic!(),
+                                Reply::Opened(_) | Reply::Answer(_) | Reply::Committed(_) => panic!(),
                             }
                         })
                         .collect::<Vec<_>>()
