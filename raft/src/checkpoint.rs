@@ -192,7 +192,15 @@ impl<S: StateMachine> Raft<S> {
         self.forget = writing.first;
         let Writing { position, pieces, whole, .. } = writing;
         self.snapshot = Some(whole.unwrap_or_else(|| Held::new(position, pieces)));
-        self.compact();
+        self.compaction_due = true;
+    }
+
+    /// Compacts the log if a snapshot has become durable since. Not at once, but with the next message
+    /// or timer: so that who looks on after each batch sees every entry before it goes.
+    pub(crate) fn compact_if_due(&mut self) {
+        if std::mem::take(&mut self.compaction_due) {
+            self.compact();
+        }
     }
 
     /// Drops from memory what the snapshot covers, except what followers may need: those a little

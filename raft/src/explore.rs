@@ -57,7 +57,7 @@ where
         self.machine().hash(into);
         self.sessions.fingerprint(into);
         self.snapshot.hash(into);
-        self.grown.hash(into);
+        (self.grown, self.compaction_due).hash(into);
         self.writing_fingerprint(frame, into);
         into.write_u8(u8::from(self.incoming.is_some()));
         if let Some(incoming) = &self.incoming {

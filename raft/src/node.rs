@@ -75,6 +75,8 @@ pub struct Raft<S: StateMachine> {
     pub(crate) writing: Option<Writing<S>>,
     /// The snapshot that is being received.
     pub(crate) incoming: Option<Incoming>,
+    /// The log may be longer than it need be since the latest snapshot.
+    pub(crate) compaction_due: bool,
     /// The records before this one may go with the next flush.
     pub(crate) forget: Option<PersistCount>,
     /// How large the commands are that were applied since the last snapshot was begun.
@@ -157,6 +159,7 @@ impl<S: StateMachine> Raft<S> {
             snapshot: None,
             writing: None,
             incoming: None,
+            compaction_due: false,
             forget: None,
             grown: 0,
             proposals: VecDeque::new(),
@@ -334,6 +337,7 @@ impl<S: StateMachine> Raft<S> {
             self.counts.dropped += 1;
             return;
         };
+        self.compact_if_due();
         self.heed_term(now, message.term(), out);
         match message {
             Message::RequestVote { term, last } => {
@@ -355,6 +359,7 @@ impl<S: StateMachine> Raft<S> {
     /// Notices that time has passed. Call it when the node's
     /// [`deadline`](Node::deadline) has come; earlier does no harm.
     pub fn tick<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
+        self.compact_if_due();
         match &mut self.part {
             Part::Leader(leadership) => {
                 if now.monotonic >= leadership.heartbeat_at {
