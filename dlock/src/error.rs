@@ -83,7 +83,7 @@ impl From<raft::Error> for Error {
     fn from(error: raft::Error) -> Self {
         match error {
             raft::Error::NotLeader { leader } => Self::NotLeader { leader },
-            raft::Error::Deposed => Self::Unknown,
+            raft::Error::Deposed | raft::Error::SessionExpired => Self::Unknown,
             raft::Error::Overloaded => Self::Overloaded,
         }
     }

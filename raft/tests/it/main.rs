@@ -11,6 +11,8 @@ mod paper;
 mod quorum;
 mod reads;
 mod recovery;
+mod sessions;
+mod snapshots;
 mod replication;
 mod safety;
 mod storm;
