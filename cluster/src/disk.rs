@@ -11,10 +11,16 @@ use crate::{CorruptRecords, Damage, DiskFault, NodeId, Rng};
 
 /// The records that one node wrote.
 ///
-/// Invariant: while the process lives, `synced <= told <= records.len()` and `synced <= syncing <=
-/// records.len()`. No damage is beyond the records.
+/// Records are numbered from zero, and keep their number when older ones are dropped: every count
+/// and place below includes those.
+///
+/// Invariant: while the process lives, `synced <= told <= written()` and `synced <= syncing <=
+/// written()`, and `dropped <= synced`. No damage is beyond the records, or before them.
 pub(crate) struct Disk<R> {
+    /// What is there: the records from number `dropped` on.
     records: Vec<R>,
+    /// How many of the oldest records the process has let go.
+    dropped: usize,
     /// How many will survive anything.
     synced: usize,
     /// How many the process believes to be so: the same, unless the disk lies.
@@ -41,6 +47,7 @@ impl<R: Clone> Disk<R> {
     pub(crate) fn new(planted: Planted) -> Self {
         Self {
             records: Vec::new(),
+            dropped: 0,
             synced: 0,
             told: 0,
             syncing: 0,
@@ -57,12 +64,27 @@ impl<R: Clone> Disk<R> {
 
     /// How many records are written, durable or not.
     pub(crate) fn written(&self) -> usize {
-        self.records.len()
+        self.dropped + self.records.len()
+    }
+
+    /// Drops what is older than the record that was number `before` since the boot, counted from
+    /// one; never what is not durable, whatever the process believes.
+    pub(crate) fn forget(&mut self, before: u64) {
+        let Some(older) = usize::try_from(before).ok().and_then(|before| before.checked_sub(1))
+        else {
+            return;
+        };
+        let upto = (self.at_boot + older).min(self.synced);
+        if upto > self.dropped {
+            self.records.drain(..upto - self.dropped);
+            self.dropped = upto;
+            self.damaged = self.damaged.split_off(&upto);
+        }
     }
 
     /// Whether there are records that the process must not call durable.
     pub(crate) fn is_dirty(&self) -> bool {
-        self.told < self.records.len()
+        self.told < self.written()
     }
 
     /// How many records the process may call durable.
@@ -72,7 +94,7 @@ impl<R: Clone> Disk<R> {
 
     /// What survives anything, as it was written.
     pub(crate) fn durable(&self) -> &[R] {
-        &self.records[..self.synced]
+        &self.records[..self.synced - self.dropped]
     }
 
     /// Of `count` records on the disk, how many the node wrote since it booted.
@@ -83,8 +105,8 @@ impl<R: Clone> Disk<R> {
     /// Starts to sync all that is written, unless there is nothing to do or a sync is under way.
     pub(crate) fn start_sync(&mut self) -> Option<usize> {
         let idle = self.syncing == self.synced;
-        (idle && self.synced < self.records.len()).then(|| {
-            self.syncing = self.records.len();
+        (idle && self.synced < self.written()).then(|| {
+            self.syncing = self.written();
             self.syncing
         })
     }
@@ -101,7 +123,7 @@ impl<R: Clone> Disk<R> {
 
     /// The sync of the first `upto` records is done.
     pub(crate) fn synced(&mut self, upto: usize) {
-        assert!(upto <= self.records.len(), "a sync outlived the records that it was for");
+        assert!(upto <= self.written(), "a sync outlived the records that it was for");
         self.synced = self.synced.max(upto);
         self.told = self.told.max(upto);
         self.syncing = self.syncing.max(self.synced);
@@ -111,19 +133,19 @@ impl<R: Clone> Disk<R> {
     /// same; nothing of it if the power went too. Writes reach the disk in order, so that at most the
     /// first record that did not survive is there in part.
     pub(crate) fn crash(&mut self, power_loss: bool, rng: &mut Rng) {
-        let unsynced = self.records.len() - self.synced;
+        let unsynced = self.written() - self.synced;
         if unsynced > 1 && self.planted.is(Mutant::KeepsLaterWrites) {
-            self.records.remove(self.synced);
+            self.records.remove(self.synced - self.dropped);
             return self.settle();
         }
         let lucky = if power_loss { 0 } else { rng.index(unsynced + 1) };
         let torn = self.fault.torn && lucky < unsynced && rng.chance(TORN_PPM);
         let mut kept = self.synced + lucky;
         if self.planted.is(Mutant::LosesLastDurable) {
-            kept = self.synced.saturating_sub(1);
+            kept = self.synced.saturating_sub(1).max(self.dropped);
             self.damaged.retain(|&place, _| place < kept);
         }
-        self.records.truncate(kept + usize::from(torn));
+        self.records.truncate(kept - self.dropped + usize::from(torn));
         self.settle();
         if torn {
             self.damaged.insert(kept, Blemish::Torn);
@@ -138,14 +160,16 @@ impl<R: Clone> Disk<R> {
 
     /// Damages the record that is `at_ppm` millionths of the way along what is durable.
     pub(crate) fn rot(&mut self, at_ppm: u32, damage: Damage) {
-        let Some(last) = self.synced.checked_sub(1) else { return };
+        let Some(last) = (self.synced - self.dropped).checked_sub(1) else { return };
         let place = last as u128 * u128::from(at_ppm) / 1_000_000;
-        self.damaged.insert(last.min(place as usize), Blemish::Rotten(damage));
+        let place = self.dropped + last.min(place as usize);
+        self.damaged.insert(place, Blemish::Rotten(damage));
     }
 
     /// Everything on it is gone.
     pub(crate) fn wipe(&mut self) {
         self.records.clear();
+        self.dropped = 0;
         self.damaged.clear();
         self.settle();
     }
@@ -160,29 +184,29 @@ impl<R: Clone> Disk<R> {
         }
         let sound = self.sound().map_err(|(position, problem)| CorruptRecords {
             node,
-            position,
+            position: position - self.dropped,
             problem: problem.to_owned(),
         })?;
-        let kept = self.records[..sound].to_vec();
+        let kept = self.records[..sound - self.dropped].to_vec();
         if !self.planted.is(Mutant::KeepsTornTails) {
-            self.records.truncate(sound);
+            self.records.truncate(sound - self.dropped);
             self.damaged.clear();
         }
         self.settle();
-        self.at_boot = self.records.len();
+        self.at_boot = self.written();
         Ok(kept)
     }
 
     fn skip_damage(&mut self) {
         for (place, _) in std::mem::take(&mut self.damaged).into_iter().rev() {
-            self.records.remove(place);
+            self.records.remove(place - self.dropped);
         }
     }
 
-    /// How many records there are before the damage at the end, if any; or which record is corrupt,
-    /// and how.
+    /// How many records were written before the damage at the end, if any; or which record is
+    /// corrupt, and how.
     fn sound(&self) -> Result<usize, (usize, &'static str)> {
-        let mut end = self.records.len();
+        let mut end = self.written();
         while self.damaged.get(&end.wrapping_sub(1)).is_some_and(|it| it.looks_torn()) {
             end -= 1;
         }
@@ -194,7 +218,7 @@ impl<R: Clone> Disk<R> {
 
     /// All that is there is durable, and no sync is under way.
     fn settle(&mut self) {
-        self.synced = self.records.len();
+        self.synced = self.written();
         self.told = self.synced;
         self.syncing = self.synced;
     }

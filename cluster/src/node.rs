@@ -93,7 +93,8 @@ pub struct Boot<R> {
     /// All the randomness it gets; another one at each boot.
     pub seed: u64,
     /// What its disk kept, in the order of writing: all that was durable, and perhaps some that was
-    /// not yet. Empty on the first boot.
+    /// not yet; less a first part, if the node let it go ([`Effect::Forget`]). Empty on the first
+    /// boot.
     pub records: Vec<R>,
 }
 
@@ -152,6 +153,17 @@ pub enum Effect<M, R, P, E> {
     },
     /// Tell the embedding application, without waiting for the disk.
     Emit(E),
+    /// The disk may drop every record older than the one that made this count, those from before
+    /// the boot among them: that record and the later ones are all that a boot needs.
+    ///
+    /// A node says so only after [`Input::Durable`] has told it that the record is safe. A world may
+    /// drop none of them, all, or a first part, now or later, and a crash may bring dropped ones
+    /// back, as long as what it hands to a boot has no gap: so whoever recovers must come to the same
+    /// state whether older records are there or not.
+    Forget {
+        /// The oldest record that is needed, counted as by [`Effects::persist`]; at least 1.
+        before: PersistCount,
+    },
 }
 
 /// What an effect waits for before it may leave the node.
@@ -214,6 +226,12 @@ impl<M, R, P, E> Effects<M, R, P, E> {
     /// Tells the embedding application of `event`, at once: it does not wait for the disk.
     pub fn emit(&mut self, event: E) {
         self.list.push(Effect::Emit(event));
+    }
+
+    /// Records older than the one that made the count `before` are needed no more; see
+    /// [`Effect::Forget`].
+    pub fn forget(&mut self, before: PersistCount) {
+        self.list.push(Effect::Forget { before });
     }
 
     /// How many records were persisted since boot.

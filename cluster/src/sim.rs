@@ -165,8 +165,8 @@ impl<N: Node> Sim<N> {
         self.hosts[index].clock.read(self.now)
     }
 
-    /// What was made durable on the disk of `id`, as it was written, damaged since or not; empty if
-    /// it is no member.
+    /// What was made durable on the disk of `id` and not let go since, as it was written, damaged
+    /// since or not; empty if it is no member.
     pub fn durable(&self, id: NodeId) -> &[N::Record] {
         match self.members.index_of(id) {
             Some(index) => self.hosts[index].disk.durable(),

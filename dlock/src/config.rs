@@ -24,6 +24,8 @@ pub struct Config {
     ttl_max: Duration,
     waiters_max: usize,
     holds_max: usize,
+    snapshot_every: u64,
+    keep_behind: u64,
     pub(crate) planted: Planted,
 }
 
@@ -36,7 +38,8 @@ pub(crate) struct Limits {
 
 impl Default for Config {
     /// TTLs of 30 s, within 10 ms and an hour; at most 1024 waiters a lock and 1024 holds an owner;
-    /// an election after 150 to 300 ms of silence, a heartbeat every 50 ms.
+    /// an election after 150 to 300 ms of silence, a heartbeat every 50 ms; a snapshot of the table
+    /// every 10 000 commands, with 1000 commands kept before it.
     fn default() -> Self {
         Self {
             election_timeout: Duration::from_millis(150)..=Duration::from_millis(300),
@@ -47,6 +50,8 @@ impl Default for Config {
             ttl_max: Duration::from_secs(3600),
             waiters_max: 1024,
             holds_max: 1024,
+            snapshot_every: 10_000,
+            keep_behind: 1_000,
             planted: Planted::default(),
         }
     }
@@ -115,6 +120,20 @@ impl Config {
         self
     }
 
+    /// After how many commands a node writes the table down, so that it can drop the log before.
+    #[must_use]
+    pub fn with_snapshot_every(mut self, commands: u64) -> Self {
+        self.snapshot_every = commands;
+        self
+    }
+
+    /// How many commands a node keeps before its last snapshot, for followers a little behind.
+    #[must_use]
+    pub fn with_keep_behind(mut self, commands: u64) -> Self {
+        self.keep_behind = commands;
+        self
+    }
+
     /// Plants a bug, for tests of the judges.
     #[cfg(feature = "mutants")]
     #[must_use]
@@ -136,7 +155,9 @@ impl Config {
     pub(crate) fn raft(&self) -> raft::Config<LockTable> {
         let config = raft::Config::new(self.table())
             .with_election_timeout(self.election_timeout.clone())
-            .with_heartbeat(self.heartbeat);
+            .with_heartbeat(self.heartbeat)
+            .with_snapshot_every(self.snapshot_every)
+            .with_keep_behind(self.keep_behind);
         if self.textbook_elections { config.with_textbook_elections() } else { config }
     }
 

@@ -84,7 +84,9 @@ impl From<raft::Error> for Error {
         match error {
             raft::Error::NotLeader { leader } => Self::NotLeader { leader },
             raft::Error::Transferring { to } => Self::NotLeader { leader: Some(to) },
-            raft::Error::Deposed | raft::Error::NotTransferred => Self::Unknown,
+            raft::Error::Deposed | raft::Error::NotTransferred | raft::Error::SessionExpired => {
+                Self::Unknown
+            }
             raft::Error::Overloaded | raft::Error::TooLarge { .. } | raft::Error::NoSuchMember => {
                 Self::Overloaded
             }

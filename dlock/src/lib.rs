@@ -105,4 +105,4 @@ pub use message::{Action, Command, Event, Grant, LockInfo, Reply, Request, Respo
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;
 pub use node::LockNode;
-pub use table::{Change, LockTable, Outcome, Output, Query, WaitEnd};
+pub use table::{Change, LockTable, Outcome, Output, Query, TableSnapshot, WaitEnd};

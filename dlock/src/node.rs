@@ -8,7 +8,7 @@ use cluster::{
     Boot, CorruptRecords, EffectsOf, Input, InputOf, InvalidConfig, Members, Node, Now, Redirect,
     RequestId, Standing, Timestamp,
 };
-use raft::{Payload, Raft, Settled};
+use raft::{Raft, Settled};
 
 use crate::clock::LogClock;
 use crate::mutants::Mutant;
@@ -256,13 +256,11 @@ impl LockNode {
         let mut index = self.raft.last_index();
         let mut last = self.table().time();
         while let Some(entry) = self.raft.entry(index) {
-            match &entry.payload {
-                Payload::Command(command) => {
-                    last = last.max(command.at);
-                    break;
-                }
-                Payload::Noop => index = index.prev(),
+            if let Some(command) = entry.payload.command() {
+                last = last.max(command.at);
+                break;
             }
+            index = index.prev();
         }
         if self.config.planted.is(Mutant::LeasesLostOnFailover) && last > LogTime::ZERO {
             last = last.after(std::time::Duration::from_secs(86_400));
@@ -297,7 +295,13 @@ impl LockNode {
 impl LockNode {
     fn settle(&mut self, now: Now, settled: Settled<LockTable>, out: &mut EffectsOf<Self>) {
         match settled {
-            Settled::Applied { request, output, .. } => self.applied(request, output, out),
+            // Sessions are the log's own: the table makes its requests count once by their attempts.
+            Settled::Opened { .. } => {}
+            Settled::Applied { request, output, .. }
+            | Settled::Repeated { request, output, .. } => {
+                self.applied(request, output, out);
+            }
+            Settled::Restored { .. } => self.restored(out),
             Settled::Readable { request } => {
                 if let Some(query) = self.reads.remove(&request) {
                     let at = self.log_time(now);
@@ -316,6 +320,23 @@ impl LockNode {
                     error => error.into(),
                 };
                 out.respond_now(request, Err(error));
+            }
+        }
+    }
+
+    /// The table has jumped: what ended waits in between was not seen. Whoever still stands in line
+    /// will be heard of; of the others it is not known what they were told elsewhere.
+    fn restored(&mut self, out: &mut EffectsOf<Self>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for (key, requests) in waiting {
+            let (resource, owner, attempt) = &key;
+            let queue = self.table().queue(resource);
+            if queue.iter().any(|(other, its)| other == owner && its == attempt) {
+                self.waiting.insert(key, requests);
+                continue;
+            }
+            for (request, _) in requests {
+                out.respond_now(request, Err(Error::Unknown));
             }
         }
     }

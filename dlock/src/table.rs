@@ -8,6 +8,7 @@
 mod ended;
 mod lock;
 mod output;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -27,6 +28,7 @@ use ended::Ended;
 pub use ended::WaitEnd;
 pub(crate) use lock::{Lock, Waiter};
 pub use output::{Change, Outcome, Output, Query};
+pub use snapshot::TableSnapshot;
 
 /// All locks that are held, and who waits for them.
 ///
@@ -163,6 +165,7 @@ impl StateMachine for LockTable {
     type Output = Output;
     type Query = Query;
     type Answer = Reply;
+    type Snapshot = TableSnapshot;
 
     fn apply(&mut self, _index: LogIndex, command: &Command) -> Output {
         self.apply_command(command)

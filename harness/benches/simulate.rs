@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 use bully::Bully;
 use cluster::sim::{Options, Sim};
 use cluster::{Cluster, Fault, Members, Node, NodeId, Timestamp};
-use raft::{LogIndex, Raft, Request, StateMachine};
+use raft::{Image, LogIndex, Raft, Request, StateMachine};
+use serde::{Deserialize, Serialize};
 
 const NODES: usize = 5;
 
 /// Adds up what it is given.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Sum(u64);
 
 impl StateMachine for Sum {
@@ -29,6 +30,7 @@ impl StateMachine for Sum {
     type Output = u64;
     type Query = ();
     type Answer = u64;
+    type Snapshot = Image<Self>;
 
     fn apply(&mut self, _: LogIndex, command: &u64) -> u64 {
         self.0 = self.0.wrapping_add(*command);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use cluster::threads::{Client, Options, Threads};
 use cluster::{Cluster, Fault, Members, NodeId};
-use raft::{Config, Entry, LogIndex, Payload, Raft, Reply, Request, StateMachine};
+use raft::{Config, Entry, Image, LogIndex, Payload, Raft, Reply, Request, StateMachine};
 use serde::{Deserialize, Serialize};
 
 /// How long anything may take.
@@ -30,7 +30,7 @@ impl fmt::Display for Command {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Variables(BTreeMap<String, i64>);
 
 impl StateMachine for Variables {
@@ -39,6 +39,7 @@ impl StateMachine for Variables {
     type Output = Option<i64>;
     type Query = String;
     type Answer = Option<i64>;
+    type Snapshot = Image<Self>;
 
     fn apply(&mut self, _: LogIndex, command: &Command) -> Option<i64> {
         match command {
@@ -148,10 +149,7 @@ fn print_committed(
         let request = Request::Committed { from: LogIndex::ZERO, max: usize::MAX };
         let reply = client.call(id, request, LIMIT)??;
         let Reply::Committed(entries) = reply else { bail!("{reply:?}") };
-        let commands = entries.iter().filter_map(|entry| match &entry.payload {
-            Payload::Command(command) => Some(command),
-            Payload::Noop => None,
-        });
+        let commands = entries.iter().filter_map(|entry| entry.payload.command());
         if commands.eq(expected) {
             let lines: Vec<String> = entries.iter().map(|entry| describe(entry)).collect();
             println!("Node {id} committed: {}", lines.join(" "));
@@ -163,8 +161,11 @@ fn print_committed(
 }
 
 fn describe(entry: &Entry<Command>) -> String {
-    match &entry.payload {
-        Payload::Noop => format!("[{} {} no-op]", entry.index, entry.term),
-        Payload::Command(command) => format!("[{} {} {command}]", entry.index, entry.term),
-    }
+    let what = match &entry.payload {
+        Payload::Noop => "no-op".to_owned(),
+        Payload::Command(command) => command.to_string(),
+        Payload::Open { .. } => "a session opens".to_owned(),
+        Payload::Submit(submission) => format!("{} in {}", submission.command, submission.session),
+    };
+    format!("[{} {} {what}]", entry.index, entry.term)
 }

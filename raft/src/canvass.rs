@@ -103,6 +103,10 @@ impl<S: StateMachine> Raft<S> {
         } else {
             self.log.agree_at_most(agrees.index.min(self.log.last_index()), agrees.term)
         };
+        // Who lacks what this log has compacted needs a snapshot, and that is a leader's to give.
+        if prev.index < self.log.base().index {
+            return;
+        }
         // As much as in an append, and at least so much that the asker's log gains by it.
         let rest = self.log.slice(prev.index.next(), usize::MAX);
         let needed = rest.partition_point(|entry| entry.position() <= last).saturating_add(1);
@@ -152,8 +156,11 @@ impl<S: StateMachine> Raft<S> {
             return;
         }
         if self.log.term_at(prev.index) != Some(prev.term) {
-            // Further back, by whole terms.
-            let agrees = self.log.agree_at_most(prev.index.prev(), prev.term);
+            // Further back, by whole terms; not behind what is compacted, which is committed, so
+            // that whoever may lend has it too.
+            let back = self.log.agree_at_most(prev.index.prev(), prev.term);
+            let base = self.log.base();
+            let agrees = if back.index < base.index { base } else { back };
             if agrees.index < known.index {
                 self.canvass(now, agrees, out);
             }

@@ -28,6 +28,12 @@ use crate::mutants::{Mutant, Planted};
 /// | [`entry_bytes_max`](Config::with_entry_bytes_max) | 1 MiB |
 /// | [`append_bytes_max`](Config::with_append_bytes_max) | 4 MiB |
 /// | [`inflight_bytes_max`](Config::with_inflight_bytes_max) | 64 MiB |
+/// | [`snapshot_every`](Config::with_snapshot_every) | 100 000 entries |
+/// | [`snapshot_bytes`](Config::with_snapshot_bytes) | 64 MiB |
+/// | [`keep_behind`](Config::with_keep_behind) | 10 000 entries |
+/// | [`lag_max`](Config::with_lag_max) | 1 000 000 entries |
+/// | [`chunk_bytes`](Config::with_chunk_bytes) | 1 MiB |
+/// | [`sessions_max`](Config::with_sessions_max) | 4096 |
 #[derive(Clone)]
 pub struct Config<S> {
     pub(crate) machine: S,
@@ -47,6 +53,12 @@ pub struct Config<S> {
     pub(crate) entry_bytes_max: usize,
     pub(crate) append_bytes_max: usize,
     pub(crate) inflight_bytes_max: usize,
+    pub(crate) snapshot_every: u64,
+    pub(crate) snapshot_bytes: u64,
+    pub(crate) keep_behind: u64,
+    pub(crate) lag_max: u64,
+    pub(crate) chunk_bytes: usize,
+    pub(crate) sessions_max: u32,
     pub(crate) planted: Planted,
 }
 
@@ -72,6 +84,12 @@ impl<S: StateMachine> Config<S> {
             entry_bytes_max: 1 << 20,
             append_bytes_max: 4 << 20,
             inflight_bytes_max: 64 << 20,
+            snapshot_every: 100_000,
+            snapshot_bytes: 64 << 20,
+            keep_behind: 10_000,
+            lag_max: 1_000_000,
+            chunk_bytes: 1 << 20,
+            sessions_max: 4096,
             planted: Planted::default(),
         }
     }
@@ -205,6 +223,56 @@ impl<S: StateMachine> Config<S> {
         self
     }
 
+    /// After how many entries a node takes a snapshot of its machine, so that it can drop the log
+    /// before (§7): at each index that is a multiple of this, so that all nodes take the same ones.
+    /// At least 1; `u64::MAX` for never. A snapshot costs as much as the machine is large, so let
+    /// the entries between two be worth more than that.
+    #[must_use]
+    pub fn with_snapshot_every(mut self, entries: u64) -> Self {
+        self.snapshot_every = entries;
+        self
+    }
+
+    /// How large the commands since the last snapshot may become, by
+    /// [`StateMachine::size_of`], before the node takes one early; but they may always become as large
+    /// as that snapshot was. At least 1.
+    #[must_use]
+    pub fn with_snapshot_bytes(mut self, bytes: u64) -> Self {
+        self.snapshot_bytes = bytes;
+        self
+    }
+
+    /// How many entries before a snapshot a node keeps in memory, so that a follower that is not far
+    /// behind needs no snapshot. A restart forgets them.
+    #[must_use]
+    pub fn with_keep_behind(mut self, entries: u64) -> Self {
+        self.keep_behind = entries;
+        self
+    }
+
+    /// How many entries before its latest snapshot a leader keeps at most for followers that are
+    /// further behind, or install an earlier one, and make progress. At least
+    /// [`keep_behind`](Config::with_keep_behind).
+    #[must_use]
+    pub fn with_lag_max(mut self, entries: u64) -> Self {
+        self.lag_max = entries;
+        self
+    }
+
+    /// How many bytes of a snapshot go into one message and one record; at least 1.
+    #[must_use]
+    pub fn with_chunk_bytes(mut self, bytes: usize) -> Self {
+        self.chunk_bytes = bytes;
+        self
+    }
+
+    /// How many sessions may be open before the one in longest disuse ends; at least 1.
+    #[must_use]
+    pub fn with_sessions_max(mut self, count: u32) -> Self {
+        self.sessions_max = count;
+        self
+    }
+
     /// Plants a bug, for tests of those who judge.
     #[cfg(feature = "mutants")]
     #[must_use]
@@ -245,6 +313,20 @@ impl<S: StateMachine> Config<S> {
         if self.lease_drift_ppm.is_some() && !(self.stickiness && self.check_quorum) {
             let expected = "stickiness and the check of the quorum with it";
             return Err(InvalidConfig::new("lease", "on", expected));
+        }
+        for (field, value) in [
+            ("snapshot_every", self.snapshot_every),
+            ("snapshot_bytes", self.snapshot_bytes),
+            ("chunk_bytes", self.chunk_bytes as u64),
+            ("sessions_max", u64::from(self.sessions_max)),
+        ] {
+            if value == 0 {
+                return Err(InvalidConfig::new(field, value, "at least 1"));
+            }
+        }
+        if self.lag_max < self.keep_behind {
+            let expected = format!("at least keep_behind ({})", self.keep_behind);
+            return Err(InvalidConfig::new("lag_max", self.lag_max, expected));
         }
         debug_assert!(members.count() > 0);
         Ok(())
@@ -305,6 +387,12 @@ impl<S> fmt::Debug for Config<S> {
             .field("entry_bytes_max", &self.entry_bytes_max)
             .field("append_bytes_max", &self.append_bytes_max)
             .field("inflight_bytes_max", &self.inflight_bytes_max)
+            .field("snapshot_every", &self.snapshot_every)
+            .field("snapshot_bytes", &self.snapshot_bytes)
+            .field("keep_behind", &self.keep_behind)
+            .field("lag_max", &self.lag_max)
+            .field("chunk_bytes", &self.chunk_bytes)
+            .field("sessions_max", &self.sessions_max)
             .field("planted", &self.planted)
             .finish_non_exhaustive()
     }

@@ -15,6 +15,10 @@ pub enum Error {
     /// command may have an effect yet, or never.
     #[error("the leader was deposed; the command may have an effect, or may have one yet")]
     Deposed,
+    /// The session of the command is not open, or its client has said that it needs no answer to it.
+    /// It was not applied and will not be by this attempt; an earlier attempt may have been.
+    #[error("the session has ended; this attempt did nothing, an earlier one may have")]
+    SessionExpired,
     /// Too much waits at the leader already. Nothing was done, and nothing will be.
     #[error("too many requests wait at the leader; nothing was done")]
     Overloaded,

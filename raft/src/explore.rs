@@ -2,6 +2,8 @@
 //!
 //! Left out, and why that loses no state:
 //! - the configuration and the members: they never change;
+//! - what is left to read of a snapshot under way: the machines that are explored are written in one
+//!   flush;
 //! - `counts`, `incarnation` and the log's count of truncations: people and monitors look at them,
 //!   the node does not;
 //! - the generator: it is set back before every input, and what it draws are election timeouts;
@@ -20,6 +22,7 @@ use cluster::explore::{Explorable, Fingerprint, Frame};
 use cluster::{NodeId, Rng};
 
 use crate::canvass::Canvass;
+use crate::checkpoint::scan;
 use crate::election::Campaign;
 use crate::leader::Leadership;
 use crate::log::Log;
@@ -27,7 +30,7 @@ use crate::message::{Message, Record};
 use crate::node::{Part, Raft};
 use crate::reads::{Asker, Reads};
 use crate::transfer::Transfer;
-use crate::{StateMachine, Term};
+use crate::{LogIndex, Position, StateMachine, Term};
 
 impl<S> Explorable for Raft<S>
 where
@@ -35,6 +38,7 @@ where
     S::Output: Sync,
     S::Query: Sync,
     S::Answer: Sync,
+    S::Snapshot: Sync,
 {
     const INTERCHANGEABLE: bool = true;
     const BOOT_SEED_MATTERS: bool = false;
@@ -45,6 +49,7 @@ where
 
     fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
         debug_assert!(self.settled.is_empty() && self.events.is_empty() && self.ack.is_none());
+        debug_assert!(self.forget.is_none(), "a flush says so");
         debug_assert!(!self.ballot_unsaved, "a flush saves the ballot");
         self.term.hash(into);
         name(self.vote, frame, into);
@@ -53,6 +58,14 @@ where
         self.commit.hash(into);
         self.applied_index().hash(into);
         self.machine().hash(into);
+        self.sessions.fingerprint(into);
+        self.snapshot.hash(into);
+        (self.grown, self.compaction_due).hash(into);
+        self.writing_fingerprint(frame, into);
+        into.write_u8(u8::from(self.incoming.is_some()));
+        if let Some(incoming) = &self.incoming {
+            (incoming.id, incoming.pieces.bytes()).hash(into);
+        }
         self.proposals.hash(into);
         self.queries.hash(into);
         self.fingerprint_contacts(frame, into);
@@ -97,23 +110,49 @@ where
                 into.write_u8(1);
                 entries.hash(into);
             }
+            Record::Checkpoint(checkpoint) => {
+                into.write_u8(2);
+                checkpoint.position.hash(into);
+                checkpoint.term.hash(into);
+                name(checkpoint.vote, frame, into);
+                checkpoint.entries.hash(into);
+            }
+            Record::Piece { offset, chunk, id } => {
+                into.write_u8(3);
+                (offset, chunk, id).hash(into);
+            }
         }
     }
 
-    /// What [`boot_core`](Raft::boot_core) folds them to: the last ballot, and the log.
+    /// What [`boot_core`](Raft::boot_core) folds them to: the last whole snapshot, the last ballot,
+    /// and the log; and what is there of a snapshot that may yet be whole, after which the ballot and
+    /// the log say the same.
     fn fingerprint_disk(records: &[Record<S::Command>], frame: &Frame<'_>, into: &mut Fingerprint) {
         let mut ballot = (Term::ZERO, None);
+        let mut base = Position::ZERO;
         let mut log = Vec::new();
-        for record in records {
+        // What makes no sense is left to the boot to refuse.
+        let (whole, begun) = scan(records).unwrap_or_default();
+        let start = whole.as_ref().map_or(0, |(first, _)| *first);
+        for (place, record) in records.iter().enumerate().skip(start) {
+            let is_first = whole.is_some() && place == start;
             match record {
                 Record::Ballot { term, vote } => ballot = (*term, *vote),
                 Record::Entries(entries) => {
-                    let first = entries.first().map_or(0, |entry| entry.index.get());
-                    log.truncate(usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX));
+                    let first = entries.first().map_or(LogIndex::ZERO, |entry| entry.index);
+                    log.truncate(first.prev().since(base.index));
                     log.extend(entries.iter());
                 }
+                Record::Checkpoint(checkpoint) if is_first => {
+                    ballot = (checkpoint.term, checkpoint.vote);
+                    base = checkpoint.position;
+                    log.extend(checkpoint.entries.iter());
+                }
+                Record::Checkpoint(_) | Record::Piece { .. } => {}
             }
         }
+        whole.map(|(_, held)| held).hash(into);
+        begun.map(|(_, position, pieces)| pieces.id(position)).hash(into);
         ballot.0.hash(into);
         name(ballot.1, frame, into);
         log.hash(into);
@@ -154,10 +193,23 @@ impl<S: StateMachine> Raft<S> {
         name(self.handover.map(|handover| handover.to), frame, into);
         self.handover.map(|handover| handover.request).hash(into);
     }
+
+    /// What is written of a snapshot stands for what is still to be read: that follows from what the
+    /// machine was then.
+    fn writing_fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        into.write_u8(u8::from(self.writing.is_some()));
+        if let Some(writing) = &self.writing {
+            writing.pieces.id(writing.position).hash(into);
+            for count in [writing.first, writing.last] {
+                into.write_u64(count.map_or(u64::MAX, |count| frame.behind(count)));
+            }
+        }
+    }
 }
 
 impl<C: Hash> Log<C> {
     fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        self.base().hash(into);
         into.write_usize(self.entries().len());
         for entry in self.entries() {
             entry.hash(into);

@@ -55,6 +55,10 @@ impl<S: StateMachine> Raft<S> {
         if !self.accept_leader(now, from, out) {
             return;
         }
+        let Some(append) = self.beyond_base(append) else {
+            self.counts.dropped += 1;
+            return;
+        };
         if let Some(hint) = self.mismatch(append.prev) {
             self.refuse(from, &append, hint, out);
             return;
@@ -70,14 +74,23 @@ impl<S: StateMachine> Raft<S> {
         } else {
             verified
         };
-        let ack =
-            self.ack.get_or_insert(Ack { to: from, matched: LogIndex::ZERO, round: Round::ZERO });
-        ack.matched = ack.matched.max(acknowledged);
-        ack.round = ack.round.max(append.round);
+        self.owe(from, acknowledged, append.round);
+    }
+
+    /// Lets the next flush acknowledge.
+    pub(crate) fn owe(&mut self, to: NodeId, matched: LogIndex, round: Round) {
+        let ack = self.ack.get_or_insert(Ack { to, matched: LogIndex::ZERO, round: Round::ZERO });
+        ack.matched = ack.matched.max(matched);
+        ack.round = ack.round.max(round);
     }
 
     /// `from` leads in this node's term. False if this node does not accept that.
-    fn accept_leader<P, E>(&mut self, now: Now, from: NodeId, out: &mut Out<S, P, E>) -> bool {
+    pub(crate) fn accept_leader<P, E>(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        out: &mut Out<S, P, E>,
+    ) -> bool {
         match self.part {
             Part::Follower => {}
             Part::PreCandidate(_) => self.step_down(now, out),
@@ -203,7 +216,10 @@ impl<S: StateMachine> Raft<S> {
         let Some(Ack { to, matched, round }) = self.ack.take() else { return };
         let outcome = Appended::Matched(matched);
         let message = Message::Appended { term: self.term, round, outcome };
-        if self.config.planted.is(Mutant::AcknowledgesBeforeDurable) {
+        let planted = self.config.planted;
+        let snapshot_too_soon = planted.is(Mutant::AcknowledgesSnapshotBeforeDurable)
+            && self.writing.as_ref().is_some_and(|writing| writing.position.index == matched);
+        if planted.is(Mutant::AcknowledgesBeforeDurable) || snapshot_too_soon {
             out.send_now(to, message);
         } else {
             out.send(to, message);

@@ -70,6 +70,20 @@ number! {
     Round, "c"
 }
 
+number! {
+    /// A client's session: the index of the entry that opened it. Zero is none.
+    ///
+    /// Prints as `s7`.
+    SessionId, "s"
+}
+
+number! {
+    /// A command's number in its session.
+    ///
+    /// Prints as `q1`.
+    Sequence, "q"
+}
+
 impl Term {
     /// Terms from here on are refused: no cluster gets so far, and a message that claims one would
     /// leave no term for the next election.

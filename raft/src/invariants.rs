@@ -36,6 +36,9 @@ pub const STATE_MACHINE_SAFETY: &str = "state-machine safety";
 /// While a node runs, its term, commit index and applied index never go back, it applies nothing
 /// that is not committed, its commit index lies in its log, and what it committed stays there.
 pub const NO_WAY_BACK: &str = "no way back";
+/// What a node has dropped from its log, because a snapshot covers it, was committed, and its log goes
+/// on after it (§7). A snapshot's sessions remember nothing that nobody waits for.
+pub const SNAPSHOTS_OF_COMMITTED: &str = "snapshots of what is committed";
 /// While a node runs, it votes for one candidate in a term at most.
 pub const ONE_VOTE: &str = "one vote a term";
 
@@ -68,6 +71,9 @@ struct Seen<C> {
     leads: bool,
     commit: LogIndex,
     applied: LogIndex,
+    /// How many entries its snapshot has taken the place of.
+    base: usize,
+    /// Its log; where it has dropped entries, those that were committed there.
     log: Vec<Arc<Entry<C>>>,
 }
 
@@ -141,10 +147,12 @@ impl<S: StateMachine> Monitor<S> {
         node: &Raft<S>,
         seen: &mut Seen<S::Command>,
     ) -> Result<(), Violation> {
+        self.compare_base(id, node, seen)?;
         if node.log.truncations() != seen.truncations {
             seen.truncations = node.log.truncations();
             let log = node.entries(LogIndex::new(1), usize::MAX);
-            let same = seen.log.iter().zip(log).take_while(|(a, b)| Arc::ptr_eq(a, b)).count();
+            let kept = seen.log[seen.base..].iter().zip(log);
+            let same = seen.base + kept.take_while(|(a, b)| Arc::ptr_eq(a, b)).count();
             if same < seen.log.len() && seen.leads && node.is_leader() && seen.term == node.term() {
                 let what = format!("{id} dropped {:?} while it led", seen.log[same].position());
                 return violated(LEADER_APPEND_ONLY, what);
@@ -161,6 +169,41 @@ impl<S: StateMachine> Monitor<S> {
             self.match_entry(id, entry, before)?;
             seen.log.push(Arc::clone(entry));
         }
+        Ok(())
+    }
+
+    /// A node has dropped what a snapshot covers, its own or one that it was sent.
+    fn compare_base(
+        &self,
+        id: NodeId,
+        node: &Raft<S>,
+        seen: &mut Seen<S::Command>,
+    ) -> Result<(), Violation> {
+        let base = node.base();
+        let upto = base.index.since(LogIndex::ZERO);
+        if upto == seen.base {
+            return Ok(());
+        }
+        node.sessions.check().or_else(|what| {
+            violated(SNAPSHOTS_OF_COMMITTED, format!("a session of {id} {what}"))
+        })?;
+        let covers = node.snapshot_index();
+        if upto < seen.base || covers < base.index {
+            let what = format!("the log of {id} begins at {base:?}, its snapshot ends at {covers}");
+            return violated(SNAPSHOTS_OF_COMMITTED, what);
+        }
+        match self.committed.get(upto - 1) {
+            Some((entry, _)) if entry.position() == base => {}
+            found => {
+                let found = found.map(|(entry, _)| entry.position());
+                let what = format!("{id} dropped all up to {base:?}, committed there is {found:?}");
+                return violated(SNAPSHOTS_OF_COMMITTED, what);
+            }
+        }
+        let covered = self.committed[seen.base..upto].iter().map(|(entry, _)| Arc::clone(entry));
+        let end = upto.min(seen.log.len());
+        seen.log.splice(seen.base..end, covered);
+        seen.base = upto;
         Ok(())
     }
 
@@ -249,6 +292,7 @@ impl<C> Seen<C> {
             leads: false,
             commit: LogIndex::ZERO,
             applied: LogIndex::ZERO,
+            base: 0,
             log: Vec::new(),
         }
     }

@@ -10,6 +10,7 @@ use crate::node::{Out, Part, Raft};
 use crate::progress::Progress;
 use crate::quorum::reached_by_majority;
 use crate::reads::Reads;
+use crate::session::Submission;
 use crate::transfer::Transfer;
 use crate::{Error, LogIndex, Position, Round, StateMachine, Term};
 
@@ -39,6 +40,16 @@ impl Leadership {
             follower.due = true;
         }
     }
+
+    /// A heartbeat is due. What it matters for is the log kept for those who are behind, so there is
+    /// no need to count before there is a snapshot.
+    pub(crate) fn count_silence(&mut self, holds_snapshot: bool) {
+        if holds_snapshot {
+            for follower in &mut self.followers {
+                follower.silent = follower.silent.saturating_add(1);
+            }
+        }
+    }
 }
 
 // What is asked of a leader.
@@ -57,10 +68,47 @@ impl<S: StateMachine> Raft<S> {
         request: Option<RequestId>,
         command: S::Command,
     ) -> Result<LogIndex, Error> {
+        self.propose_payload(request, Payload::Command(command))
+    }
+
+    /// Asks for a session, and returns its place, which is its name if it becomes one:
+    /// [`Settled::Opened`] says so.
+    ///
+    /// # Errors
+    /// As [`propose`](Raft::propose).
+    pub fn open_session(
+        &mut self,
+        _now: Now,
+        request: Option<RequestId>,
+    ) -> Result<LogIndex, Error> {
+        let sessions_max = self.config.sessions_max;
+        self.propose_payload(request, Payload::Open { sessions_max })
+    }
+
+    /// As [`propose`](Raft::propose), for a command that is applied once however often it comes:
+    /// [`Settled::Applied`] or [`Settled::Repeated`], or [`Settled::Failed`] with
+    /// [`Error::SessionExpired`].
+    ///
+    /// # Errors
+    /// As [`propose`](Raft::propose).
+    pub fn submit(
+        &mut self,
+        _now: Now,
+        request: Option<RequestId>,
+        submission: Submission<S::Command>,
+    ) -> Result<LogIndex, Error> {
+        self.propose_payload(request, Payload::Submit(Box::new(submission)))
+    }
+
+    fn propose_payload(
+        &mut self,
+        request: Option<RequestId>,
+        payload: Payload<S::Command>,
+    ) -> Result<LogIndex, Error> {
         let Part::Leader(leadership) = &self.part else {
             return Err(Error::NotLeader { leader: self.leader });
         };
-        let (bytes, limit) = (S::size_of(&command), self.config.entry_bytes_max);
+        let (bytes, limit) = (payload_size::<S>(&payload), self.config.entry_bytes_max);
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });
         }
@@ -74,7 +122,7 @@ impl<S: StateMachine> Raft<S> {
             return Err(Error::Overloaded);
         }
         let (term, index) = (self.term, last.next());
-        self.log.push(Arc::new(Entry { term, index, payload: Payload::Command(command) }));
+        self.log.push(Arc::new(Entry { term, index, payload }));
         if let Some(request) = request {
             self.proposals.push_back((index, request));
         }
@@ -127,6 +175,7 @@ impl<S: StateMachine> Raft<S> {
         let last = self.log.last_index();
         let Part::Leader(leadership) = &mut self.part else { return };
         let follower = &mut leadership.followers[place];
+        follower.silent = 0;
         match outcome {
             Appended::Matched(index) if index <= last => follower.matched(index),
             Appended::Refused { prev, hint } if prev <= last => {
@@ -204,6 +253,12 @@ impl<S: StateMachine> Raft<S> {
                 continue;
             }
             let to = self.members.as_slice()[place];
+            let due = follower.due;
+            if let Some(transfer) = follower.transfer(log.base(), self.snapshot.as_ref()) {
+                transfer.send(to, (term, round), due, out);
+                follower.due = false;
+                continue;
+            }
             let window = (config.inflight_max, config.inflight_bytes_max);
             while follower.next <= last && follower.may_send(window) {
                 let Batch { entries, bytes } = batch_from(&mut batch, follower.next, || {
@@ -245,10 +300,11 @@ impl<C> Clone for Batch<C> {
 
 /// How large an entry is, for limits.
 fn size<S: StateMachine>(entry: &Entry<S::Command>) -> usize {
-    match &entry.payload {
-        Payload::Noop => 0,
-        Payload::Command(command) => S::size_of(command),
-    }
+    payload_size::<S>(&entry.payload)
+}
+
+fn payload_size<S: StateMachine>(payload: &Payload<S::Command>) -> usize {
+    payload.command().map_or(0, S::size_of)
 }
 
 /// The first of `entries` that are together no larger than `limit`; at least one.

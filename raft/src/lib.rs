@@ -40,12 +40,18 @@
 //! do; appends are sent ahead of their acknowledgements. A linearizable read costs no log entry: the
 //! leader asks a majority whether it still leads, and then answers from its own state (§8).
 //!
+//! Every so many entries a node takes a [`Snapshot`] of its machine, writes it down while it goes on,
+//! and drops the log before; a follower that lacks what its leader has dropped is sent the snapshot, in
+//! parts (§7). A snapshot holds the machine, the members and the clients' sessions, all as of one
+//! index, so a restart brings them back together.
+//!
 //! # What is promised
 //! | guarantee | |
 //! |---|---|
 //! | election safety | at most one leader in a term |
 //! | leader append-only, log matching, leader completeness, state-machine safety | figure 3 |
 //! | linearizability | of writes, and of [`Request::Read`] |
+//! | exactly-once | a command sent in a session takes effect once, however often it is sent |
 //! | durability | what was acknowledged survives any crash, of all nodes too, while disks keep what they synced |
 //! | availability | with a majority up and connected, and delays well below the election timeout |
 //!
@@ -53,20 +59,24 @@
 //! - A deposed leader that has heard of no later term still sees itself as leader. It commits
 //!   nothing and answers no linearizable read, but it answers no request with an error either: set a
 //!   deadline. So "at most one leader at a time" is not promised, only "in a term".
-//! - A command that was retried after [`Error::Deposed`] or no answer may be applied twice. Put an
-//!   identity into the command if that matters.
+//! - A command that is sent again after [`Error::Deposed`] or no answer may be applied twice, unless it
+//!   is sent in a session ([`Request::Submit`]; [`Store::write`] does so). A session that is not used
+//!   ends when too many others are; then it is not known whether its last command took effect.
 //! - [`Request::ReadLocal`] and [`Request::Committed`] show the past.
-//! - The log is kept whole, in memory and on disk, and is applied anew after a restart. The members
-//!   are fixed. There is no pre-vote: a node that was cut off returns with a high term and forces an
+//! - A follower that installs a snapshot holds its bytes in memory, three times for a moment (as
+//!   received, in one piece, restored), and so does a node once that has taken one (as written). What
+//!   a restart leaves of a half-received snapshot is nothing.
+//! - The members are fixed. There is no pre-vote: a node that was cut off returns with a high term and forces an
 //!   election.
 //!
 //! # The shortest example
 //! ```
 //! use std::time::Duration;
 //! use cluster::{Members, threads::{Options, Threads}};
-//! use raft::{Config, LogIndex, Raft, StateMachine, Store};
+//! use raft::{Config, Image, LogIndex, Raft, StateMachine, Store};
+//! use serde::{Deserialize, Serialize};
 //!
-//! #[derive(Clone)]
+//! #[derive(Clone, Serialize, Deserialize)]
 //! struct Counter(u64);
 //!
 //! impl StateMachine for Counter {
@@ -74,6 +84,7 @@
 //!     type Output = u64;
 //!     type Query = ();
 //!     type Answer = u64;
+//!     type Snapshot = Image<Self>;
 //!
 //!     fn apply(&mut self, _: LogIndex, add: &u64) -> u64 {
 //!         self.0 = self.0.wrapping_add(*add);
@@ -110,11 +121,13 @@ mod message;
 mod node;
 
 mod canvass;
+mod checkpoint;
 mod contact;
 mod disk;
 mod election;
 mod explore;
 mod follower;
+mod install;
 mod leader;
 mod log;
 mod progress;
@@ -124,17 +137,21 @@ mod transfer;
 
 pub mod invariants;
 mod mutants;
+mod session;
+mod snapshot;
 mod store;
 
 pub use config::Config;
 pub use error::Error;
-pub use id::{LogIndex, Position, Round, Term};
+pub use id::{LogIndex, Position, Round, Sequence, SessionId, Term};
 pub use machine::StateMachine;
 pub use message::{
-    Append, Appended, Entries, Entry, Event, Message, Payload, ReadLevel, ReadTag, Record, Reply,
-    Request, Response, Settled,
+    Append, Appended, Checkpoint, Entries, Entry, Event, Install, Installed, Message, Payload,
+    ReadLevel, ReadTag, Record, Reply, Request, Response, Settled,
 };
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;
 pub use node::Raft;
+pub use session::Submission;
+pub use snapshot::{Chunk, Image, Part, Snapshot, SnapshotId, Unreadable};
 pub use store::{Store, StoreError};

@@ -8,15 +8,17 @@ use cluster::PersistCount;
 use crate::message::{Entries, Entry};
 use crate::{LogIndex, Position, Term};
 
-/// The entries of one node.
+/// The entries of one node, from a base on: what is before it is in a snapshot (§7).
 ///
 /// Guarantees:
-/// 1. the entry at place `i` has index `i`: there are no gaps;
+/// 1. the first entry follows the base, each other one the one before it: there are no gaps;
 /// 2. terms never decrease from one entry to the next;
-/// 3. `durable <= saved <= last`.
+/// 3. `base <= durable <= saved <= last`.
 #[derive(Debug, Clone)]
 pub(crate) struct Log<C> {
-    /// Entry `i` is at `i - 1`.
+    /// Where the last entry stood that is not here any more; zero while all are. It is committed.
+    base: Position,
+    /// Entry `i` is at `i - 1 - base`.
     entries: Vec<Arc<Entry<C>>>,
     /// The last index that has been handed to the disk.
     saved: LogIndex,
@@ -32,6 +34,7 @@ pub(crate) struct Log<C> {
 impl<C> Log<C> {
     pub(crate) fn new() -> Self {
         Self {
+            base: Position::ZERO,
             entries: Vec::new(),
             saved: LogIndex::ZERO,
             durable: LogIndex::ZERO,
@@ -40,12 +43,17 @@ impl<C> Log<C> {
         }
     }
 
+    /// Where the last entry stood that is not here any more.
+    pub(crate) fn base(&self) -> Position {
+        self.base
+    }
+
     pub(crate) fn last_index(&self) -> LogIndex {
-        LogIndex::new(self.entries.len() as u64)
+        self.base.index.plus(self.entries.len())
     }
 
     pub(crate) fn last(&self) -> Position {
-        self.entries.last().map_or(Position::ZERO, |entry| entry.position())
+        self.entries.last().map_or(self.base, |entry| entry.position())
     }
 
     pub(crate) fn durable(&self) -> LogIndex {
@@ -62,7 +70,7 @@ impl<C> Log<C> {
         &self.unsynced
     }
 
-    /// All of it.
+    /// All that is here.
     pub(crate) fn entries(&self) -> &[Arc<Entry<C>>] {
         &self.entries
     }
@@ -72,33 +80,38 @@ impl<C> Log<C> {
     }
 
     pub(crate) fn get(&self, index: LogIndex) -> Option<&Arc<Entry<C>>> {
-        let place = usize::try_from(index.get().checked_sub(1)?).ok()?;
-        self.entries.get(place)
+        let place = index.get().checked_sub(self.base.index.get())?.checked_sub(1)?;
+        self.entries.get(usize::try_from(place).ok()?)
     }
 
-    /// The term of the entry at `index`; term zero before the first entry, none after the last.
+    /// The term of the entry at `index`, the base's among them; none after the last entry, and none
+    /// before the base, of which nothing is known but that it is committed.
     pub(crate) fn term_at(&self, index: LogIndex) -> Option<Term> {
-        if index == LogIndex::ZERO {
-            return Some(Term::ZERO);
+        if index == self.base.index {
+            return Some(self.base.term);
         }
         self.get(index).map(|entry| entry.term)
     }
 
-    /// At most `max` entries from `from` (at least 1) on.
+    /// At most `max` entries from `from` on, or from the first that is here if that is later.
     pub(crate) fn slice(&self, from: LogIndex, max: usize) -> &[Arc<Entry<C>>] {
-        let start = from.prev().since(LogIndex::ZERO).min(self.entries.len());
+        let start = from.prev().since(self.base.index).min(self.entries.len());
         let end = start.saturating_add(max).min(self.entries.len());
         &self.entries[start..end]
     }
 
     /// The last position, at or before `index`, whose term is not above `term`: there at the latest
-    /// agrees with this log a log that has `term` at `index` or before (§5.3, "by term").
+    /// agrees with this log a log that has `term` at `index` or before (§5.3, "by term"). The base
+    /// if no entry here is such; `index` itself, of a term that nobody knows, if it is before that.
     pub(crate) fn agree_at_most(&self, index: LogIndex, term: Term) -> Position {
-        let upto = self.slice(LogIndex::new(1), index.since(LogIndex::ZERO));
+        if index < self.base.index {
+            return Position { term: Term::ZERO, index };
+        }
+        let upto = self.slice(self.base.index.next(), index.since(self.base.index));
         let count = upto.partition_point(|entry| entry.term <= term);
         match count.checked_sub(1) {
             Some(place) => upto[place].position(),
-            None => Position::ZERO,
+            None => self.base,
         }
     }
 
@@ -114,17 +127,46 @@ impl<C> Log<C> {
         self.entries.extend_from_slice(entries);
     }
 
-    /// Drops everything after `index`.
+    /// Drops everything after `index`, which is not before the base.
     pub(crate) fn truncate_after(&mut self, index: LogIndex) {
+        debug_assert!(index >= self.base.index, "what is before the base is committed");
         if index >= self.last_index() {
             return;
         }
-        self.entries.truncate(index.since(LogIndex::ZERO));
+        self.entries.truncate(index.since(self.base.index));
         self.truncations += 1;
         self.saved = self.saved.min(index);
         self.durable = self.durable.min(index);
         for (_, upto) in &mut self.unsynced {
             *upto = (*upto).min(index);
+        }
+    }
+
+    /// Drops the entries up to `index`, which is saved, and makes it the base (§7).
+    pub(crate) fn compact(&mut self, index: LogIndex) {
+        let Some(term) = self.term_at(index) else { return };
+        debug_assert!(index <= self.saved, "the disk has what is dropped");
+        self.entries.drain(..index.since(self.base.index));
+        self.base = Position { term, index };
+        self.durable = self.durable.max(index);
+    }
+
+    /// Begins anew after `base`, which a snapshot covers. What follows it here is kept if the entry
+    /// there is the same; else it conflicts with what is committed, and all of it goes (§7, figure
+    /// 13: 6 and 7). `keeps_conflict` is for a planted bug.
+    pub(crate) fn restart(&mut self, base: Position, keeps_conflict: bool) {
+        let held = self.term_at(base.index);
+        if held == Some(base.term) || (held.is_some() && keeps_conflict) {
+            self.saved = self.saved.max(base.index);
+            return self.compact(base.index);
+        }
+        self.truncations += u64::from(!self.entries.is_empty());
+        self.entries.clear();
+        self.base = base;
+        self.saved = base.index;
+        self.durable = base.index;
+        for (_, upto) in &mut self.unsynced {
+            *upto = base.index;
         }
     }
 

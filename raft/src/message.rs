@@ -7,7 +7,9 @@ use std::sync::Arc;
 use cluster::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, LogIndex, Position, Round, StateMachine, Term};
+use crate::session::Submission;
+use crate::snapshot::{Chunk, SnapshotId};
+use crate::{Error, LogIndex, Position, Round, SessionId, StateMachine, Term};
 
 /// One entry of the log. Shared, never copied, between the log, the messages and the disk.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,24 @@ pub enum Payload<C> {
     Noop,
     /// A command for the state machine.
     Command(C),
+    /// A client opens a session, whose name is this entry's index (thesis §6.3).
+    Open {
+        /// How many sessions there may be from here on; those in longest disuse end.
+        sessions_max: u32,
+    },
+    /// A command in a session, to be applied once.
+    Submit(Box<Submission<C>>),
+}
+
+impl<C> Payload<C> {
+    /// The command in it, if there is one, be it in a session or not.
+    pub fn command(&self) -> Option<&C> {
+        match self {
+            Self::Command(command) => Some(command),
+            Self::Submit(submission) => Some(&submission.command),
+            Self::Noop | Self::Open { .. } => None,
+        }
+    }
 }
 
 /// Some consecutive entries.
@@ -124,6 +144,21 @@ pub enum Message<C> {
         /// was asked does not lead, or no longer, or has too much to do.
         index: Option<LogIndex>,
     },
+    /// A leader sends a part of its snapshot to a follower that lacks entries which the leader no
+    /// longer has (InstallSnapshot, figure 13). Answered by [`Message::Installed`], or by
+    /// [`Message::Appended`] once the follower holds all that the snapshot covers.
+    Install(Install),
+    /// The answer to [`Message::Install`] while the snapshot is not whole.
+    Installed {
+        /// The follower's term.
+        term: Term,
+        /// The round that the part belonged to.
+        round: Round,
+        /// Which snapshot.
+        id: SnapshotId,
+        /// How far it is there.
+        outcome: Installed,
+    },
 }
 
 /// Which question of a follower this is. No two questions have the same.
@@ -148,7 +183,9 @@ impl<C> Message<C> {
             | Self::Lent { term, .. }
             | Self::TimeoutNow { term }
             | Self::AskIndex { term, .. }
-            | Self::ReadFrom { term, .. } => *term,
+            | Self::ReadFrom { term, .. }
+            | Self::Install(Install { term, .. })
+            | Self::Installed { term, .. } => *term,
         }
     }
 }
@@ -185,6 +222,48 @@ pub enum Appended {
     Stale,
 }
 
+/// The body of [`Message::Install`].
+#[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Install {
+    /// The leader's term.
+    pub term: Term,
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// How many of its bytes come before these.
+    pub offset: u64,
+    /// Some bytes; none if the leader only shows itself.
+    pub chunk: Chunk,
+    /// The latest round of reading that the leader has begun.
+    pub round: Round,
+}
+
+/// What came of a part of a snapshot.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Installed {
+    /// The follower has so many bytes, from the first on. They are not on its disk yet.
+    Holds(u64),
+    /// All bytes were there, and they were not those that the id names, or no snapshot. They are
+    /// dropped.
+    Unreadable,
+}
+
+/// What a boot needs of a node's past, but for the state of the machine, which the
+/// [`Record::Piece`]s after it hold.
+///
+/// Once all pieces are there, whatever was written before this says nothing that this and what
+/// follows do not say.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint<C> {
+    /// The last entry that the snapshot covers.
+    pub position: Position,
+    /// The node's term.
+    pub term: Term,
+    /// Whom it voted for in that term.
+    pub vote: Option<NodeId>,
+    /// The log after `position`. May be empty.
+    pub entries: Entries<C>,
+}
+
 /// What a node writes to its disk.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record<C> {
@@ -197,12 +276,27 @@ pub enum Record<C> {
     },
     /// From the index of the first of these on, the log is these. Never empty.
     Entries(Entries<C>),
+    /// A snapshot begins (§7).
+    Checkpoint(Checkpoint<C>),
+    /// The next bytes of the snapshot that the last checkpoint began.
+    Piece {
+        /// How many of its bytes come before these.
+        offset: u64,
+        /// The bytes.
+        chunk: Chunk,
+        /// Whether these are the last: the snapshot's id then.
+        id: Option<SnapshotId>,
+    },
 }
 
 /// What clients ask.
 pub enum Request<S: StateMachine> {
     /// Replicate a command, apply it, and return its output.
     Write(S::Command),
+    /// Open a session.
+    Open,
+    /// As [`Request::Write`], but applied once however often it is sent.
+    Submit(Submission<S::Command>),
     /// Answer from a state that holds every write completed before this was asked: linearizable,
     /// by the leader, without a log entry (§8, and §6.4 of the thesis, "ReadIndex").
     Read(S::Query),
@@ -216,7 +310,8 @@ pub enum Request<S: StateMachine> {
         /// To whom.
         to: Option<NodeId>,
     },
-    /// The entries that this node knows to be committed. It may lag behind.
+    /// The entries that this node knows to be committed. It may lag behind, and what is in a snapshot
+    /// is no entry any more: look at the index of the first.
     Committed {
         /// The first index wanted.
         from: LogIndex,
@@ -252,6 +347,8 @@ pub enum Reply<S: StateMachine> {
         /// What it returned.
         output: S::Output,
     },
+    /// The session is open.
+    Opened(SessionId),
     /// The answer to a query, linearizable or local.
     Answer(S::Answer),
     /// Committed entries, in order, without a gap.
@@ -300,6 +397,28 @@ pub enum Settled<S: StateMachine> {
         /// What it returned.
         output: S::Output,
     },
+    /// A session is open on this node.
+    Opened {
+        /// Its name.
+        session: SessionId,
+        /// The request it was opened for, if at this node in this leadership.
+        request: Option<cluster::RequestId>,
+    },
+    /// A command of a session was there before, and was not applied again.
+    Repeated {
+        /// Where it stood when it was applied.
+        index: LogIndex,
+        /// The request that it came with this time, if at this node in this leadership.
+        request: Option<cluster::RequestId>,
+        /// What it returned then.
+        output: S::Output,
+    },
+    /// The machine was replaced by a snapshot, and shows now what the log up to here led to; of the
+    /// commands in it since the last one that was settled, nothing else will be heard.
+    Restored {
+        /// The last entry that the snapshot covers.
+        upto: LogIndex,
+    },
     /// The machine may now be queried for this request.
     Readable {
         /// As given to [`Raft::read_index`](crate::Raft::read_index).
@@ -327,6 +446,8 @@ impl<S: StateMachine> Clone for Request<S> {
     fn clone(&self) -> Self {
         match self {
             Self::Write(command) => Self::Write(command.clone()),
+            Self::Open => Self::Open,
+            Self::Submit(submission) => Self::Submit(submission.clone()),
             Self::Read(query) => Self::Read(query.clone()),
             Self::ReadLocal(query) => Self::ReadLocal(query.clone()),
             Self::ReadAt(level, query) => Self::ReadAt(*level, query.clone()),
@@ -340,6 +461,8 @@ impl<S: StateMachine> fmt::Debug for Request<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Write(command) => f.debug_tuple("Write").field(command).finish(),
+            Self::Open => f.write_str("Open"),
+            Self::Submit(submission) => f.debug_tuple("Submit").field(submission).finish(),
             Self::Read(query) => f.debug_tuple("Read").field(query).finish(),
             Self::ReadLocal(query) => f.debug_tuple("ReadLocal").field(query).finish(),
             Self::ReadAt(level, query) => {
@@ -358,6 +481,8 @@ impl<S: StateMachine> Hash for Request<S> {
         std::mem::discriminant(self).hash(state);
         match self {
             Self::Write(command) => command.hash(state),
+            Self::Open => {}
+            Self::Submit(submission) => submission.hash(state),
             Self::Read(query) | Self::ReadLocal(query) => query.hash(state),
             Self::ReadAt(level, query) => (level, query).hash(state),
             Self::Transfer { to } => to.hash(state),
@@ -372,6 +497,7 @@ impl<S: StateMachine> Clone for Reply<S> {
             Self::Written { index, output } => {
                 Self::Written { index: *index, output: output.clone() }
             }
+            Self::Opened(session) => Self::Opened(*session),
             Self::Answer(answer) => Self::Answer(answer.clone()),
             Self::Committed(entries) => Self::Committed(entries.clone()),
             Self::Transferred { to } => Self::Transferred { to: *to },
@@ -385,6 +511,7 @@ impl<S: StateMachine> fmt::Debug for Reply<S> {
             Self::Written { index, output } => {
                 f.debug_struct("Written").field("index", index).field("output", output).finish()
             }
+            Self::Opened(session) => f.debug_tuple("Opened").field(session).finish(),
             Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
             Self::Committed(entries) => f.debug_tuple("Committed").field(entries).finish(),
             Self::Transferred { to } => f.debug_struct("Transferred").field("to", to).finish(),
@@ -398,6 +525,13 @@ impl<S: StateMachine> Clone for Settled<S> {
             Self::Applied { index, request, output } => {
                 Self::Applied { index: *index, request: *request, output: output.clone() }
             }
+            Self::Opened { session, request } => {
+                Self::Opened { session: *session, request: *request }
+            }
+            Self::Repeated { index, request, output } => {
+                Self::Repeated { index: *index, request: *request, output: output.clone() }
+            }
+            Self::Restored { upto } => Self::Restored { upto: *upto },
             Self::Readable { request } => Self::Readable { request: *request },
             Self::Transferred { request, to } => Self::Transferred { request: *request, to: *to },
             Self::Failed { request, error } => Self::Failed { request: *request, error: *error },
@@ -414,6 +548,18 @@ impl<S: StateMachine> fmt::Debug for Settled<S> {
                 .field("request", request)
                 .field("output", output)
                 .finish(),
+            Self::Opened { session, request } => f
+                .debug_struct("Opened")
+                .field("session", session)
+                .field("request", request)
+                .finish(),
+            Self::Repeated { index, request, output } => f
+                .debug_struct("Repeated")
+                .field("index", index)
+                .field("request", request)
+                .field("output", output)
+                .finish(),
+            Self::Restored { upto } => f.debug_struct("Restored").field("upto", upto).finish(),
             Self::Readable { request } => {
                 f.debug_struct("Readable").field("request", request).finish()
             }

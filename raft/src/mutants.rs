@@ -83,6 +83,22 @@ pub enum Mutant {
     FollowerReadsUnapplied,
     /// A follower takes the answer to an earlier question for one to the last.
     OldReadIndex,
+    /// A command of a session is applied as often as it comes (thesis §6.3).
+    AppliesRetries,
+    /// A snapshot leaves the sessions out.
+    ForgetsSessions,
+    /// A node lets old records go when its snapshot is written, not when that is durable.
+    ForgetsBeforeDurable,
+    /// A follower refuses an append that begins before its snapshot.
+    RefusesBelowSnapshot,
+    /// A follower that has installed a snapshot keeps what followed it in a log that conflicts.
+    KeepsConflictAfterInstall,
+    /// A follower does not check a snapshot's bytes against its id.
+    UnverifiedSnapshot,
+    /// A follower acknowledges a snapshot before it is on the disk.
+    AcknowledgesSnapshotBeforeDurable,
+    /// A leader keeps nothing for followers that install a snapshot.
+    CompactsPastInstalls,
     /// No bug: a leader is heard twice as often.
     HeartbeatsTwiceAsOften,
     /// No bug: a new leader begins its term with two empty entries.
@@ -92,7 +108,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 46] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -131,6 +147,14 @@ impl Mutant {
         Self::FollowerReadsUnconfirmed,
         Self::FollowerReadsUnapplied,
         Self::OldReadIndex,
+        Self::AppliesRetries,
+        Self::ForgetsSessions,
+        Self::ForgetsBeforeDurable,
+        Self::RefusesBelowSnapshot,
+        Self::KeepsConflictAfterInstall,
+        Self::UnverifiedSnapshot,
+        Self::AcknowledgesSnapshotBeforeDurable,
+        Self::CompactsPastInstalls,
     ];
 
     /// Changes that break nothing, and that no judge may take for a bug.

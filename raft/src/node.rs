@@ -9,9 +9,11 @@ use cluster::{
 };
 
 use crate::canvass::Canvass;
+use crate::checkpoint::Writing;
 use crate::disk::DiskWatch;
 use crate::election::Campaign;
 use crate::follower::Ack;
+use crate::install::Incoming;
 use crate::leader::Leadership;
 use crate::log::Log;
 use crate::message::{
@@ -19,6 +21,8 @@ use crate::message::{
 };
 use crate::mutants::Mutant;
 use crate::reads::FollowerReads;
+use crate::session::{Known, Sessions};
+use crate::snapshot::Held;
 use crate::transfer::Handover;
 use crate::{Config, Error, LogIndex, Position, StateMachine, Term};
 
@@ -70,8 +74,22 @@ pub struct Raft<S: StateMachine> {
     pub(crate) ack: Option<Ack>,
 
     pub(crate) commit: LogIndex,
-    applied: LogIndex,
-    machine: S,
+    pub(crate) applied: LogIndex,
+    pub(crate) machine: S,
+    /// As of `applied`, like the machine.
+    pub(crate) sessions: Sessions<S::Output>,
+    /// The latest snapshot that is whole. Invariant: it covers the base of the log.
+    pub(crate) snapshot: Option<Arc<Held>>,
+    /// The snapshot that is being written to the disk.
+    pub(crate) writing: Option<Writing<S>>,
+    /// The snapshot that is being received.
+    pub(crate) incoming: Option<Incoming>,
+    /// The log may be longer than it need be since the latest snapshot.
+    pub(crate) compaction_due: bool,
+    /// The records before this one may go with the next flush.
+    pub(crate) forget: Option<PersistCount>,
+    /// How large the commands are that were applied since the last snapshot was begun.
+    pub(crate) grown: u64,
     /// Who waits for which entry; ascending. Empty unless it leads.
     pub(crate) proposals: VecDeque<(LogIndex, RequestId)>,
     /// Reads that it answers while it follows.
@@ -111,6 +129,16 @@ pub(crate) struct Counts {
     pub(crate) borrowed: u64,
     /// Appends that did not fit this node's log.
     pub(crate) refusals: u64,
+    /// Snapshots that this node took.
+    pub(crate) snapshots: u64,
+    /// Snapshots that this node began to receive.
+    pub(crate) transfers: u64,
+    /// Snapshots that this node received and restored.
+    pub(crate) installs: u64,
+    /// Snapshots that this node received and could not restore.
+    pub(crate) unreadable: u64,
+    /// Commands of a session that were there already.
+    pub(crate) repeats: u64,
     /// Messages that make no sense: from strangers, malformed, or against what is committed.
     pub(crate) dropped: u64,
 }
@@ -153,6 +181,13 @@ impl<S: StateMachine> Raft<S> {
             commit: LogIndex::ZERO,
             applied: LogIndex::ZERO,
             machine: config.machine.clone(),
+            sessions: Sessions::new(),
+            snapshot: None,
+            writing: None,
+            incoming: None,
+            compaction_due: false,
+            forget: None,
+            grown: 0,
             proposals: VecDeque::new(),
             follower_reads: FollowerReads::default(),
             ask_again_at: Timestamp::ZERO,
@@ -162,13 +197,11 @@ impl<S: StateMachine> Raft<S> {
             counts: Counts::default(),
             queries: VecDeque::new(),
         };
-        for (position, record) in records.into_iter().enumerate() {
-            node.recover(record).map_err(|problem| CorruptRecords {
-                node: id,
-                position,
-                problem,
-            })?;
-        }
+        node.recover_all(records).map_err(|(position, problem)| CorruptRecords {
+            node: id,
+            position,
+            problem,
+        })?;
         node.log.recovered();
         if config.planted.is(Mutant::CommitsAllAtBoot) {
             node.commit = node.log.last_index();
@@ -182,8 +215,8 @@ impl<S: StateMachine> Raft<S> {
         Ok(node)
     }
 
-    /// Takes over one record, or says what is wrong with it.
-    fn recover(&mut self, record: Record<S::Command>) -> Result<(), String> {
+    /// Takes over one record that is no part of a snapshot, or says what is wrong with it.
+    pub(crate) fn recover(&mut self, record: Record<S::Command>) -> Result<(), String> {
         match record {
             Record::Ballot { term, vote } => {
                 if term < self.term {
@@ -201,7 +234,7 @@ impl<S: StateMachine> Raft<S> {
                     return Err("a record of no entries".to_owned());
                 };
                 let last = self.log.last_index();
-                if first.index == LogIndex::ZERO || first.index > last.next() {
+                if first.index <= self.log.base().index || first.index > last.next() {
                     return Err(format!("entries from {} on after {last}", first.index));
                 }
                 self.log.truncate_after(first.index.prev());
@@ -210,6 +243,7 @@ impl<S: StateMachine> Raft<S> {
                 }
                 self.log.extend(&entries);
             }
+            Record::Checkpoint(_) | Record::Piece { .. } => {}
         }
         Ok(())
     }
@@ -263,7 +297,7 @@ impl<S: StateMachine> Raft<S> {
         }
     }
 
-    /// How far the log is committed, as far as it knows. Zero after a restart.
+    /// How far the log is committed, as far as it knows. After a restart, what its snapshot covers.
     pub fn commit_index(&self) -> LogIndex {
         self.commit
     }
@@ -283,19 +317,37 @@ impl<S: StateMachine> Raft<S> {
         self.log.last()
     }
 
+    /// Where the last entry stood that this node no longer has, because a snapshot covers it; zero
+    /// if it has all. The log begins after it.
+    pub fn base(&self) -> Position {
+        self.log.base()
+    }
+
+    /// The last entry that its latest snapshot covers; zero if it has none.
+    pub fn snapshot_index(&self) -> LogIndex {
+        self.snapshot.as_ref().map_or(LogIndex::ZERO, |held| held.id.position.index)
+    }
+
+    /// How many sessions are open, as far as it has applied the log.
+    pub fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
     /// The entry at `index`, committed or not.
     pub fn entry(&self, index: LogIndex) -> Option<&Arc<Entry<S::Command>>> {
         self.log.get(index)
     }
 
-    /// At most `max` entries from `from` on, committed or not.
+    /// At most `max` entries from `from` on, committed or not; from the first that is still there, if
+    /// `from` is before that.
     pub fn entries(&self, from: LogIndex, max: usize) -> &[Arc<Entry<S::Command>>] {
         self.log.slice(from, max)
     }
 
-    /// At most `max` entries from `from` on that this node knows to be committed.
+    /// At most `max` entries from `from` on that this node knows to be committed; from the first that
+    /// is still there, if `from` is before that.
     pub fn committed(&self, from: LogIndex, max: usize) -> &[Arc<Entry<S::Command>>] {
-        let from = from.max(LogIndex::new(1));
+        let from = from.max(self.log.base().index.next());
         self.log.slice(from, max.min(self.commit.next().since(from)))
     }
 
@@ -321,6 +373,7 @@ impl<S: StateMachine> Raft<S> {
             self.counts.dropped += 1;
             return;
         };
+        self.compact_if_due();
         let raised = matches!(self.part, Part::PreCandidate(_)) && message.term() > self.term;
         if self.heeds_term(now, from, &message) {
             self.heed_term(now, message.term(), out);
@@ -346,6 +399,10 @@ impl<S: StateMachine> Raft<S> {
             Message::TimeoutNow { term } => self.on_timeout_now(now, from, term, out),
             Message::AskIndex { tag, .. } => self.on_ask_index(from, tag, out),
             Message::ReadFrom { tag, index, .. } => self.on_read_from(tag, index),
+            Message::Install(install) => self.on_install(now, from, install, out),
+            Message::Installed { term, round, id, outcome } => {
+                self.on_installed(now, place, (term, round), id, outcome);
+            }
         }
         self.save_ballot(out);
     }
@@ -368,13 +425,16 @@ impl<S: StateMachine> Raft<S> {
             | Message::Lent { .. }
             | Message::TimeoutNow { .. }
             | Message::AskIndex { .. }
-            | Message::ReadFrom { .. } => true,
+            | Message::ReadFrom { .. }
+            | Message::Install(_)
+            | Message::Installed { .. } => true,
         }
     }
 
     /// Notices that time has passed. Call it when the node's
     /// [`deadline`](Node::deadline) has come; earlier does no harm.
     pub fn tick<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
+        self.compact_if_due();
         if self.abdicate_if_unfit(now, out) {
             return;
         }
@@ -385,6 +445,8 @@ impl<S: StateMachine> Raft<S> {
                     let pause = self.config.heartbeat / if often { 2 } else { 1 };
                     leadership.heartbeat_at = now.monotonic + pause;
                     leadership.all_due();
+                    leadership.count_silence(self.snapshot.is_some());
+                    self.compact();
                     self.watch_transfer(now);
                     self.renew_lease(now);
                 }
@@ -404,6 +466,7 @@ impl<S: StateMachine> Raft<S> {
         let before = self.log.durable();
         self.log.synced(upto);
         self.disk.synced(now, upto);
+        self.snapshot_durable(upto);
         self.own_vote_durable(now, upto);
         let follows = self.leader.is_some() && !self.is_leader();
         if follows && self.log.durable() > before && !self.config.planted.is(Mutant::SlowDiskStands)
@@ -430,6 +493,10 @@ impl<S: StateMachine> Raft<S> {
         }
         self.follow_reads(now, out);
         self.disk.wrote(now, out.persisted());
+        self.save_snapshot(out);
+        if let Some(oldest) = self.forget.take() {
+            out.forget(oldest);
+        }
     }
 
     /// What was settled since the last call, in order. After a flush the machine has applied all of
@@ -451,19 +518,26 @@ impl<S: StateMachine> Raft<S> {
         }
     }
 
-    /// Applies what is committed and not applied.
+    /// Applies what is committed and not applied, and takes a snapshot where one is due.
     fn apply(&mut self) {
-        let first = self.applied.next();
-        let batch = self.log.slice(first, self.commit.since(self.applied));
-        if batch.is_empty() {
-            return;
+        while self.applied < self.commit {
+            self.apply_upto(self.commit.min(self.next_snapshot()));
+            self.begin_snapshot_if_due();
         }
+    }
+
+    /// Applies what is committed up to `upto`.
+    fn apply_upto(&mut self, upto: LogIndex) {
+        let first = self.applied.next();
+        let batch = self.log.slice(first, upto.since(self.applied));
         self.applied = self.applied.plus(batch.len());
-        let backwards = self.config.planted.is(Mutant::AppliesBackwards);
+        let planted = self.config.planted;
+        let backwards = planted.is(Mutant::AppliesBackwards);
         let apply = |entry: &Arc<Entry<S::Command>>| {
-            let Payload::Command(command) = &entry.payload else { return };
-            let output = self.machine.apply(entry.index, command);
             let index = entry.index;
+            if matches!(entry.payload, Payload::Noop) {
+                return;
+            }
             let request = match self.proposals.front() {
                 Some(&(at, _)) if at == index => self.proposals.pop_front(),
                 Some(_) if backwards => {
@@ -473,7 +547,40 @@ impl<S: StateMachine> Raft<S> {
                 Some(_) | None => None,
             };
             let request = request.map(|(_, request)| request);
-            self.settled.push(Settled::Applied { index, request, output });
+            match &entry.payload {
+                Payload::Noop => {}
+                Payload::Command(command) => {
+                    self.grown += S::size_of(command) as u64;
+                    let output = self.machine.apply(index, command);
+                    self.settled.push(Settled::Applied { index, request, output });
+                }
+                Payload::Open { sessions_max } => {
+                    let session = self.sessions.open(index, *sessions_max);
+                    self.settled.push(Settled::Opened { session, request });
+                }
+                Payload::Submit(submission) => {
+                    self.grown += S::size_of(&submission.command) as u64;
+                    let known = match self.sessions.look(index, submission) {
+                        Known::Applied(..) if planted.is(Mutant::AppliesRetries) => Known::New,
+                        known => known,
+                    };
+                    self.settled.extend(match known {
+                        Known::New => {
+                            let output = self.machine.apply(index, &submission.command);
+                            self.sessions.remember(index, submission, &output);
+                            Some(Settled::Applied { index, request, output })
+                        }
+                        Known::Applied(index, output) => {
+                            self.counts.repeats += 1;
+                            Some(Settled::Repeated { index, request, output })
+                        }
+                        Known::Ended => {
+                            let error = Error::SessionExpired;
+                            request.map(|request| Settled::Failed { request, error })
+                        }
+                    });
+                }
+            }
         };
         if backwards {
             batch.iter().rev().for_each(apply);
@@ -489,6 +596,16 @@ impl<S: StateMachine> Raft<S> {
         match request {
             Request::Write(command) => {
                 if let Err(error) = self.propose(now, Some(id), command) {
+                    out.respond_now(id, Err(error));
+                }
+            }
+            Request::Open => {
+                if let Err(error) = self.open_session(now, Some(id)) {
+                    out.respond_now(id, Err(error));
+                }
+            }
+            Request::Submit(submission) => {
+                if let Err(error) = self.submit(now, Some(id), submission) {
                     out.respond_now(id, Err(error));
                 }
             }
@@ -523,9 +640,16 @@ impl<S: StateMachine> Raft<S> {
         let mut settled = std::mem::take(&mut self.settled);
         for settled in settled.drain(..) {
             match settled {
-                Settled::Applied { request: None, .. } => {}
-                Settled::Applied { index, request: Some(request), output } => {
+                Settled::Applied { request: None, .. }
+                | Settled::Repeated { request: None, .. }
+                | Settled::Opened { request: None, .. }
+                | Settled::Restored { .. } => {}
+                Settled::Applied { index, request: Some(request), output }
+                | Settled::Repeated { index, request: Some(request), output } => {
                     out.respond_now(request, Ok(Reply::Written { index, output }));
+                }
+                Settled::Opened { session, request: Some(request) } => {
+                    out.respond_now(request, Ok(Reply::Opened(session)));
                 }
                 Settled::Readable { request } => {
                     if let Some(query) = self.take_query(request) {
@@ -591,6 +715,9 @@ impl<S: StateMachine> Node for Raft<S> {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
+        if self.writing.as_ref().is_some_and(Writing::hurries) {
+            return Some(Timestamp::ZERO);
+        }
         match &self.part {
             Part::Leader(leadership) => Some(leadership.heartbeat_at),
             Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => {
@@ -608,6 +735,7 @@ impl<S: StateMachine> Node for Raft<S> {
         vec![
             ("term", self.term.get()),
             ("log entries", self.last_index().get()),
+            ("entries held", self.log.entries().len() as u64),
             ("committed", self.commit.get()),
             ("applied", self.applied.get()),
             ("campaigns", self.counts.campaigns),
@@ -617,6 +745,13 @@ impl<S: StateMachine> Node for Raft<S> {
             ("candidates ignored", self.counts.loyal),
             ("entries borrowed", self.counts.borrowed),
             ("appends refused", self.counts.refusals),
+            ("snapshots taken", self.counts.snapshots),
+            ("snapshots begun to install", self.counts.transfers),
+            ("snapshots installed", self.counts.installs),
+            ("snapshots unreadable", self.counts.unreadable),
+            ("sessions", self.sessions.count() as u64),
+            ("session outputs", self.sessions.outputs() as u64),
+            ("commands repeated", self.counts.repeats),
             ("messages dropped", self.counts.dropped),
         ]
     }
@@ -628,6 +763,7 @@ impl<S: StateMachine> Node for Raft<S> {
             Ok(_)
             | Err(
                 Error::Deposed
+                | Error::SessionExpired
                 | Error::Overloaded
                 | Error::TooLarge { .. }
                 | Error::NoSuchMember

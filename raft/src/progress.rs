@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use crate::install::Transfer;
 use crate::{LogIndex, Round};
 
 /// How far one follower has come, as its leader sees it.
 ///
 /// A leader that does not know where the follower's log agrees with its own *probes*: one append at
 /// a time. Once one is accepted it *streams*: it sends ahead without waiting, up to a bound. When
-/// something is refused, as it is after a loss, it probes again.
+/// something is refused, as it is after a loss, it probes again. A follower that lacks what the
+/// leader no longer has *installs* a snapshot first.
 ///
 /// Guarantee: `matched < next`.
 #[derive(Debug, Clone, Hash)]
@@ -22,6 +24,8 @@ pub(crate) struct Progress {
     pub(crate) round: Round,
     /// Whether something must be sent in the next flush, be it empty.
     pub(crate) due: bool,
+    /// How many heartbeats it has left unanswered, since the leader holds a snapshot.
+    pub(crate) silent: u16,
 }
 
 #[derive(Debug, Clone, Hash)]
@@ -35,6 +39,8 @@ pub(crate) enum Pace {
         /// Invariant: the sum of their sizes.
         bytes: usize,
     },
+    /// No appends; a snapshot.
+    Install(Transfer),
 }
 
 impl Progress {
@@ -46,6 +52,7 @@ impl Progress {
             pace: Pace::Probe { asked: false },
             round: Round::ZERO,
             due: true,
+            silent: 0,
         }
     }
 
@@ -63,6 +70,11 @@ impl Progress {
                     *bytes -= size;
                 }
             }
+            Pace::Install(transfer) => {
+                if index >= transfer.covers() {
+                    self.pace = Pace::Stream { inflight: VecDeque::new(), bytes: 0 };
+                }
+            }
         }
     }
 
@@ -73,6 +85,7 @@ impl Progress {
         let current = match &self.pace {
             Pace::Probe { .. } => prev == self.next.prev(),
             Pace::Stream { .. } => true,
+            Pace::Install(_) => false,
         };
         if !current || prev <= self.matched {
             return false;
@@ -88,6 +101,7 @@ impl Progress {
         match &self.pace {
             Pace::Probe { asked } => !asked,
             Pace::Stream { inflight, bytes } => inflight.len() < inflight_max && *bytes < bytes_max,
+            Pace::Install(_) => false,
         }
     }
 
@@ -102,6 +116,7 @@ impl Progress {
                     *bytes += size;
                 }
             }
+            Pace::Install(_) => {}
         }
     }
 }

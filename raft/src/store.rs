@@ -1,17 +1,31 @@
 //! Blocking calls, for applications that run the cluster on threads of their own process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cluster::NodeId;
 use cluster::threads::{CallError, Client, Threads};
+use cluster::{Node, NodeId};
 
-use crate::{Error, Raft, ReadLevel, Reply, Request, Response, StateMachine};
+use crate::{
+    Error, Raft, ReadLevel, Reply, Request, Response, Sequence, SessionId, StateMachine, Submission,
+};
+
+/// How long to wait before asking around again when nobody knows a leader.
+const BACKOFF: Duration = Duration::from_millis(5);
+/// How long one node may be silent before the same command is sent to another.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// A handle on a replicated machine, for one thread. Clone it for another.
 ///
-/// It finds the leader by itself, and tries again only where nothing was done.
+/// It finds the leader by itself. Its writes are made in a session, which it opens when it first
+/// needs one, so that it can send them again until they are answered and yet each takes effect once;
+/// [`write_sessionless`](Store::write_sessionless) tries again only where nothing was done.
 pub struct Store<S: StateMachine> {
     client: Client<Raft<S>>,
+    /// Who answered last.
+    preferred: NodeId,
+    session: Option<SessionId>,
+    /// Of the last write in the session.
+    sequence: Sequence,
 }
 
 /// Why a call brought no result. Each variant says what became of the call.
@@ -37,19 +51,33 @@ pub enum StoreError {
     /// There is no such member to hand over to. Nothing was done, and nothing will be.
     #[error("there is no such member to hand over to; nothing was done")]
     NoSuchMember,
-    /// A leader took the call and was not heard of again, or was deposed. A write may have had an
-    /// effect, or may have one yet.
+    /// A leader took the call and was not heard of again, or was deposed; or the session ended before
+    /// a command that was sent several times was answered. A write may have had an effect, or may
+    /// have one yet, but not after the next write of the same handle in the same session.
     #[error("a leader took the call and did not finish it; its effect is unknown")]
     Unknown,
+}
+
+/// What came of a request that may be sent again.
+struct Asked<S: StateMachine> {
+    response: Response<S>,
+    /// An earlier sending of it may have had an effect.
+    repeated: bool,
 }
 
 impl<S: StateMachine> Store<S> {
     /// A handle on the machine that `cluster` replicates.
     pub fn new(cluster: &Threads<Raft<S>>) -> Self {
-        Self { client: cluster.client() }
+        Self::of(cluster.client())
     }
 
-    /// Replicates `command`, and returns its output once it is committed and applied.
+    fn of(client: Client<Raft<S>>) -> Self {
+        let preferred = client.members()[0];
+        Self { client, preferred, session: None, sequence: Sequence::ZERO }
+    }
+
+    /// Replicates `command`, and returns its output once it is committed and applied. It is sent
+    /// again, for at most `timeout` in all, until it is answered, and applied once.
     ///
     /// # Errors
     /// [`StoreError`] says whether the command may have had an effect.
@@ -58,9 +86,58 @@ impl<S: StateMachine> Store<S> {
         command: S::Command,
         timeout: Duration,
     ) -> Result<S::Output, StoreError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let session = match self.session {
+                Some(session) => session,
+                None => self.open(deadline, timeout)?,
+            };
+            let sequence = self.sequence.next();
+            self.sequence = sequence;
+            // One call at a time: all earlier ones have ended.
+            let unanswered = sequence;
+            let command = command.clone();
+            let submission = Submission { session, sequence, unanswered, command };
+            let Asked { response, repeated } =
+                self.insist(&Request::Submit(submission), deadline, timeout)?;
+            match response {
+                Ok(Reply::Written { output, .. }) => return Ok(output),
+                Err(Error::SessionExpired) => {
+                    self.session = None;
+                    if repeated {
+                        return Err(StoreError::Unknown);
+                    }
+                }
+                Err(_) if repeated => return Err(StoreError::Unknown),
+                Err(error) => return Err(failure(error)),
+                Ok(
+                    Reply::Opened(_)
+                    | Reply::Answer(_)
+                    | Reply::Committed(_)
+                    | Reply::Transferred { .. },
+                ) => {
+                    unreachable!("a write is answered Written")
+                }
+            }
+        }
+    }
+
+    /// As [`write`](Store::write), but sent again only where nothing was done, and outside any
+    /// session: the log and the snapshots keep less, and an error may leave its effect unknown.
+    ///
+    /// # Errors
+    /// [`StoreError`] says whether the command may have had an effect.
+    pub fn write_sessionless(
+        &mut self,
+        command: S::Command,
+        timeout: Duration,
+    ) -> Result<S::Output, StoreError> {
         match self.ask(Request::Write(command), timeout)? {
             Reply::Written { output, .. } => Ok(output),
-            Reply::Answer(_) | Reply::Committed(_) | Reply::Transferred { .. } => {
+            Reply::Opened(_)
+            | Reply::Answer(_)
+            | Reply::Committed(_)
+            | Reply::Transferred { .. } => {
                 unreachable!("a write is answered Written")
             }
         }
@@ -86,7 +163,10 @@ impl<S: StateMachine> Store<S> {
     ) -> Result<S::Answer, StoreError> {
         match self.ask(Request::ReadAt(level, query), timeout)? {
             Reply::Answer(answer) => Ok(answer),
-            Reply::Written { .. } | Reply::Committed(_) | Reply::Transferred { .. } => {
+            Reply::Opened(_)
+            | Reply::Written { .. }
+            | Reply::Committed(_)
+            | Reply::Transferred { .. } => {
                 unreachable!("a read is answered Answer")
             }
         }
@@ -104,7 +184,7 @@ impl<S: StateMachine> Store<S> {
     ) -> Result<NodeId, StoreError> {
         match self.ask(Request::Transfer { to }, timeout)? {
             Reply::Transferred { to } => Ok(to),
-            Reply::Answer(_) | Reply::Committed(_) | Reply::Written { .. } => {
+            Reply::Opened(_) | Reply::Answer(_) | Reply::Committed(_) | Reply::Written { .. } => {
                 unreachable!("a transfer is answered Transferred")
             }
         }
@@ -116,20 +196,107 @@ impl<S: StateMachine> Store<S> {
                 CallError::Unavailable { waited } => StoreError::Unavailable { waited },
                 CallError::Unknown { .. } => StoreError::Unknown,
             })?;
-        response.map_err(|error| match error {
-            Error::Overloaded => StoreError::Overloaded,
-            Error::Deposed | Error::NotTransferred => StoreError::Unknown,
-            Error::TooLarge { bytes, limit } => StoreError::TooLarge { bytes, limit },
-            Error::NoSuchMember => StoreError::NoSuchMember,
-            Error::NotLeader { .. } | Error::Transferring { .. } => {
-                unreachable!("the client follows redirections")
+        response.map_err(failure)
+    }
+
+    /// Opens a session. To open two does no harm.
+    fn open(&mut self, deadline: Instant, timeout: Duration) -> Result<SessionId, StoreError> {
+        let opened = self.insist(&Request::Open, deadline, timeout);
+        let nothing_written = |error| match error {
+            StoreError::Unknown => StoreError::Unavailable { waited: timeout },
+            StoreError::Unavailable { .. }
+            | StoreError::Overloaded
+            | StoreError::TooLarge { .. }
+            | StoreError::NoSuchMember => error,
+        };
+        match opened.map_err(nothing_written)?.response {
+            Ok(Reply::Opened(session)) => {
+                self.session = Some(session);
+                self.sequence = Sequence::ZERO;
+                Ok(session)
             }
-        })
+            Err(error) => Err(nothing_written(failure(error))),
+            Ok(
+                Reply::Written { .. }
+                | Reply::Answer(_)
+                | Reply::Committed(_)
+                | Reply::Transferred { .. },
+            ) => {
+                unreachable!("it is answered Opened")
+            }
+        }
+    }
+
+    /// Sends `request`, which does no harm if it comes twice, to one node after the other until one
+    /// answers for good.
+    fn insist(
+        &mut self,
+        request: &Request<S>,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Asked<S>, StoreError> {
+        let mut node = self.preferred;
+        let mut repeated = false;
+        let mut hops_left = self.client.members().len();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let known = match self.client.call(node, request.clone(), left.min(SILENCE_MAX)) {
+                Ok(response) => match (Raft::<S>::redirect(&response), &response) {
+                    (Some(redirect), _) => redirect.to.filter(|&to| to != node),
+                    (None, Err(Error::Deposed)) => {
+                        repeated = true;
+                        None
+                    }
+                    (None, _) => {
+                        self.preferred = node;
+                        return Ok(Asked { response, repeated });
+                    }
+                },
+                Err(CallError::Unavailable { .. }) => None,
+                Err(CallError::Unknown { .. }) => {
+                    repeated = true;
+                    None
+                }
+            };
+            let at_once = known.is_some() && hops_left > 0;
+            if deadline.saturating_duration_since(Instant::now()) <= 2 * BACKOFF {
+                let unknown = StoreError::Unknown;
+                let waited = timeout;
+                return Err(if repeated { unknown } else { StoreError::Unavailable { waited } });
+            }
+            if at_once {
+                hops_left -= 1;
+            } else {
+                std::thread::sleep(BACKOFF);
+                hops_left = self.client.members().len();
+            }
+            node = known.unwrap_or_else(|| self.after(node));
+        }
+    }
+
+    /// The member after `node`, going round.
+    fn after(&self, node: NodeId) -> NodeId {
+        let members = self.client.members();
+        let next = members.partition_point(|&member| member <= node);
+        members[next % members.len()]
     }
 }
 
+fn failure(error: Error) -> StoreError {
+    match error {
+        Error::Overloaded => StoreError::Overloaded,
+        Error::Deposed | Error::NotTransferred | Error::SessionExpired => StoreError::Unknown,
+        Error::TooLarge { bytes, limit } => StoreError::TooLarge { bytes, limit },
+        Error::NoSuchMember => StoreError::NoSuchMember,
+        Error::NotLeader { .. } | Error::Transferring { .. } => {
+            unreachable!("the client follows redirections")
+        }
+    }
+}
+
+/// The clone opens a session of its own.
 impl<S: StateMachine> Clone for Store<S> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone() }
+        Self::of(self.client.clone())
     }
 }

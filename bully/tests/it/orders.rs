@@ -192,7 +192,7 @@ impl Table {
                 Effect::Send { to, message, .. } => {
                     host.waiting.push((host.disk.len(), to, message));
                 }
-                Effect::Respond { .. } | Effect::Emit(_) => {}
+                Effect::Respond { .. } | Effect::Emit(_) | Effect::Forget { .. } => {}
             }
         }
     }

@@ -17,14 +17,18 @@ const ORIGIN: Timestamp = Timestamp::from_millis(1_000_000);
 /// How far the wall clocks are ahead of the monotonic ones.
 const WALL_AHEAD: u64 = 1_735_689_600_000_000_000;
 
-/// One host. Invariants: `synced <= records.len()`; what `batches` holds ascends, lies above
-/// `synced`, and ends with `records.len()` if that does; `waiting` ascends.
+/// One host. Counts of records include those that were dropped. Invariants: `dropped <= synced <=
+/// written()`; what `batches` holds ascends, lies above `synced`, and ends with `written()` if that
+/// does; `waiting` ascends.
 pub(super) struct Host<N: Explorable> {
     pub(super) id: NodeId,
     /// None while it is down.
     pub(super) node: Option<N>,
     pub(super) now: Timestamp,
+    /// What is there: all but the first `dropped` of what was written.
     records: Arc<Vec<N::Record>>,
+    /// How many of the oldest records the node has let go.
+    dropped: usize,
     /// How many records survive anything.
     pub(super) synced: usize,
     /// How many there were at the last boot.
@@ -63,6 +67,7 @@ impl<N: Explorable> Clone for Host<N> {
             node: self.node.clone(),
             now: self.now,
             records: Arc::clone(&self.records),
+            dropped: self.dropped,
             synced: self.synced,
             at_boot: self.at_boot,
             batches: self.batches.clone(),
@@ -84,6 +89,7 @@ impl<N: Explorable> Host<N> {
             node: None,
             now: ORIGIN,
             records: Arc::default(),
+            dropped: 0,
             synced: 0,
             at_boot: 0,
             batches: Vec::new(),
@@ -102,11 +108,15 @@ impl<N: Explorable> Host<N> {
     }
 
     pub(super) fn durable(&self) -> &[N::Record] {
-        &self.records[..self.synced]
+        &self.records[..self.synced - self.dropped]
     }
 
     pub(super) fn unsynced(&self) -> usize {
-        self.records.len() - self.synced
+        self.written() - self.synced
+    }
+
+    fn written(&self) -> usize {
+        self.dropped + self.records.len()
     }
 
     /// When its timer is to fire, if it runs and has one.
@@ -115,7 +125,7 @@ impl<N: Explorable> Host<N> {
     }
 
     fn persisted(&self) -> PersistCount {
-        PersistCount((self.records.len() - self.at_boot) as u64)
+        PersistCount((self.written() - self.at_boot) as u64)
     }
 }
 
@@ -132,7 +142,7 @@ impl<N: Explorable> Host<N> {
     ) -> Result<(), Broken> {
         self.boots += 1;
         self.now = now.unwrap_or(ORIGIN);
-        self.at_boot = self.records.len();
+        self.at_boot = self.written();
         let life = if N::BOOT_SEED_MATTERS { u64::from(self.boots) } else { 0 };
         let boot = Boot {
             id: self.id,
@@ -169,8 +179,8 @@ impl<N: Explorable> Host<N> {
     /// The disk has written what it works on.
     pub(super) fn sync(&mut self, disk: Disk, said: &mut Said<N>) {
         let upto = match disk {
-            Disk::Batches => self.batches.first().copied().unwrap_or(self.records.len()),
-            Disk::Whole | Disk::Instant => self.records.len(),
+            Disk::Batches => self.batches.first().copied().unwrap_or(self.written()),
+            Disk::Whole | Disk::Instant => self.written(),
         };
         self.synced = upto;
         self.batches.retain(|&end| end > upto);
@@ -185,8 +195,8 @@ impl<N: Explorable> Host<N> {
         self.waiting.clear();
         self.batches.clear();
         let kept = self.synced + lucky;
-        if kept < self.records.len() {
-            Arc::make_mut(&mut self.records).truncate(kept);
+        if kept < self.written() {
+            Arc::make_mut(&mut self.records).truncate(kept - self.dropped);
         }
         (self.synced, self.at_boot) = (kept, kept);
         self.now = ORIGIN;
@@ -220,29 +230,40 @@ impl<N: Explorable> Host<N> {
         for (_, effect) in self.waiting.drain(..free).collect::<Vec<_>>() {
             self.release(effect, said);
         }
-        let before = self.records.len();
+        let before = self.written();
         for effect in effects.drain() {
             let gate = match &effect {
                 Effect::Persist(_) => Gate::Durable,
                 Effect::Send { gate, .. } | Effect::Respond { gate, .. } => *gate,
-                Effect::Emit(_) => Gate::Open,
+                Effect::Emit(_) | Effect::Forget { .. } => Gate::Open,
             };
             match (effect, gate) {
                 (Effect::Persist(record), _) => Arc::make_mut(&mut self.records).push(record),
+                (Effect::Forget { before }, _) => self.forget(before),
                 (effect, Gate::Durable) if self.unsynced() > 0 => {
-                    self.waiting.push((self.records.len(), effect));
+                    self.waiting.push((self.written(), effect));
                 }
                 (effect, _) => self.release(effect, said),
             }
         }
-        if self.records.len() > before {
-            self.batches.push(self.records.len());
+        if self.written() > before {
+            self.batches.push(self.written());
+        }
+    }
+
+    /// Drops what is older than the record that was number `before` since the boot.
+    fn forget(&mut self, before: PersistCount) {
+        let older = usize::try_from(before.0).unwrap_or(usize::MAX).saturating_sub(1);
+        let upto = self.at_boot.saturating_add(older).min(self.synced);
+        if before.0 > 0 && upto > self.dropped {
+            Arc::make_mut(&mut self.records).drain(..upto - self.dropped);
+            self.dropped = upto;
         }
     }
 
     fn release(&mut self, effect: EffectOf<N>, said: &mut Said<N>) {
         match effect {
-            Effect::Persist(_) => unreachable!("never waits"),
+            Effect::Persist(_) | Effect::Forget { .. } => unreachable!("never waits"),
             Effect::Send { to, message, .. } => said.sent.push((to, message)),
             Effect::Respond { request, response, .. } => {
                 let place = place_of(request);
@@ -278,15 +299,15 @@ impl<N: Explorable> Host<N> {
         }
         N::fingerprint_disk(self.durable(), frame, into);
         into.write_usize(self.unsynced());
-        for record in &self.records[self.synced..] {
+        for record in &self.records[self.synced - self.dropped..] {
             N::fingerprint_record(record, frame, into);
         }
         for end in &self.batches {
-            into.write_usize(self.records.len() - end);
+            into.write_usize(self.written() - end);
         }
         into.write_usize(self.waiting.len());
         for (needed, effect) in &self.waiting {
-            into.write_usize(self.records.len() - needed);
+            into.write_usize(self.written() - needed);
             match effect {
                 Effect::Send { to, message, .. } => {
                     into.write_u32(frame.name(*to));
@@ -297,7 +318,9 @@ impl<N: Explorable> Host<N> {
                     // Responses need not be `Hash`.
                     into.write(format!("{response:?}").as_bytes());
                 }
-                Effect::Persist(_) | Effect::Emit(_) => unreachable!("never waits"),
+                Effect::Persist(_) | Effect::Emit(_) | Effect::Forget { .. } => {
+                    unreachable!("never waits")
+                }
             }
         }
     }

@@ -68,6 +68,7 @@ impl<N: Node> Sim<N> {
         let host = &mut self.hosts[index];
         match effect {
             Effect::Persist(record) => self.write(index, record),
+            Effect::Forget { before } => self.forget(index, before),
             effect if host.must_wait(&effect) => {
                 host.wait(effect);
                 true
@@ -86,6 +87,16 @@ impl<N: Node> Sim<N> {
         if let Some(trace) = &mut self.trace {
             trace.persisted(self.now, host.id, host.disk.written());
         }
+        !host.burn_fuse() || self.die(index)
+    }
+
+    /// Lets old records go. Whether the process lives on.
+    fn forget(&mut self, index: usize, before: PersistCount) -> bool {
+        let host = &mut self.hosts[index];
+        if host.is_burnt() {
+            return self.die(index);
+        }
+        host.disk.forget(before.0);
         !host.burn_fuse() || self.die(index)
     }
 
@@ -116,7 +127,7 @@ impl<N: Node> Sim<N> {
     #[inline]
     fn leave(&mut self, index: usize, effect: EffectOf<N>) {
         match effect {
-            Effect::Persist(_) => unreachable!("written by carry_out_one"),
+            Effect::Persist(_) | Effect::Forget { .. } => unreachable!("done by carry_out_one"),
             Effect::Send { to, message, .. } => {
                 let Some(to) = self.members.index_of(to) else { return };
                 self.send(index, to, message);

@@ -194,7 +194,7 @@ impl<N: Node> Host<N> {
     #[inline]
     pub(super) fn must_wait(&self, effect: &EffectOf<N>) -> bool {
         let gate = match effect {
-            Effect::Persist(_) | Effect::Emit(_) => Gate::Open,
+            Effect::Persist(_) | Effect::Emit(_) | Effect::Forget { .. } => Gate::Open,
             Effect::Send { gate, .. } | Effect::Respond { gate, .. } => *gate,
         };
         gate == Gate::Durable && self.disk.is_dirty() && !self.planted.is(Mutant::GatesOpen)

@@ -296,6 +296,7 @@ impl<N: Node> Host<N> {
     fn carry_out_one(&mut self, effect: EffectOf<N>) -> bool {
         let gate = match effect {
             Effect::Persist(record) => return self.write(record),
+            Effect::Forget { before } => return self.forget(before),
             Effect::Send { gate, .. } | Effect::Respond { gate, .. } => gate,
             Effect::Emit(_) => Gate::Open,
         };
@@ -320,13 +321,22 @@ impl<N: Node> Host<N> {
         self.burn_fuse()
     }
 
+    /// Lets old records go. Whether the process lives on.
+    fn forget(&mut self, before: PersistCount) -> bool {
+        if self.fuse == Some(0) {
+            return self.die();
+        }
+        self.disk.forget(before.0);
+        self.burn_fuse()
+    }
+
     /// Lets an effect leave the node. Whether the process lives on.
     fn release(&mut self, effect: EffectOf<N>) -> bool {
         if self.fuse == Some(0) {
             return self.die();
         }
         match effect {
-            Effect::Persist(_) => unreachable!("written by carry_out_one"),
+            Effect::Persist(_) | Effect::Forget { .. } => unreachable!("done by carry_out_one"),
             Effect::Send { to, message, .. } => self.send(to, message),
             Effect::Respond { request, response, .. } => {
                 if self.asked.remove(&request) {

@@ -31,7 +31,7 @@ impl WaitEnd {
 type Key = (Owner, AttemptId, Resource);
 
 /// The last [`LockTable::ENDED_MAX`] of them. Invariant: `order` holds each key of `why` once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ended {
     order: VecDeque<Key>,
     why: BTreeMap<Key, WaitEnd>,

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Limits;
 use crate::{Arrival, AttemptId, Error, FencingToken, Grant, LockInfo, LogTime, Owner, Resource};
 
 /// A lock that is held. Invariant: `attempts` is never empty.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Lock {
     pub(crate) owner: Owner,
     pub(crate) token: FencingToken,
@@ -25,7 +27,7 @@ pub(crate) struct Lock {
 }
 
 /// An attempt that wants a lock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Waiter {
     pub(crate) owner: Owner,
     pub(crate) attempt: AttemptId,

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Arrival, AttemptId, FencingToken, LogTime, Owner, Resource, Response, WaitEnd};
 
 /// What applying a command led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// The command's stamp.
     pub at: LogTime,
@@ -16,7 +18,7 @@ pub struct Output {
 }
 
 /// What to tell whoever asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// This, now.
     Answer(Response),
@@ -27,7 +29,7 @@ pub enum Outcome {
 }
 
 /// Something that became of others than the one who asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// A waiter has the lock.
     Granted {

@@ -5,16 +5,19 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use ::raft::invariants::{
-    ELECTION_SAFETY, LEADER_COMPLETENESS, LOG_MATCHING, NO_WAY_BACK, STATE_MACHINE_SAFETY,
+    ELECTION_SAFETY, LEADER_COMPLETENESS, LOG_MATCHING, NO_WAY_BACK, SNAPSHOTS_OF_COMMITTED,
+    STATE_MACHINE_SAFETY,
 };
 use ::raft::{
-    Config, Entry, Error, LogIndex, Raft, ReadLevel, Reply, Request, Response, StateMachine, Term,
+    Config, Entry, Error, Image, LogIndex, Raft, ReadLevel, Reply, Request, Response, StateMachine,
+    Term,
 };
 use cluster::explore::{
     Ask, Bounds, Broken, Clocks, Disk, Fingerprint, Frame, Happened, Limits, Model, Play, Property,
     Report, View,
 };
 use cluster::{Members, NodeId};
+use serde::{Deserialize, Serialize};
 
 use super::atomic::{Atomic, Does, Says};
 #[cfg(feature = "mutants")]
@@ -63,7 +66,16 @@ impl Figure3 {
             let what = format!("{id} has applied {applied}, committed {commit}, holds {last}");
             return broken(NO_WAY_BACK, what);
         }
-        for (place, entry) in node.committed(LogIndex::new(1), usize::MAX).iter().enumerate() {
+        let base = node.base().index.since(LogIndex::ZERO);
+        if base > 0 {
+            let last = self.committed.get(base - 1).map(|(entry, _)| entry.position());
+            if last != Some(node.base()) {
+                let what = format!("{id} dropped up to {:?}, committed is {last:?}", node.base());
+                return broken(SNAPSHOTS_OF_COMMITTED, what);
+            }
+        }
+        for (place, entry) in node.committed(LogIndex::ZERO, usize::MAX).iter().enumerate() {
+            let place = base + place;
             match self.committed.get(place) {
                 Some((first, _)) if same(first, entry) => {}
                 Some((first, _)) => {
@@ -83,7 +95,8 @@ impl Figure3 {
             return Ok(());
         }
         for (entry, committed_in) in self.committed.iter() {
-            let held = node.entry(entry.index).is_some_and(|held| same(held, entry));
+            let covered = entry.index <= node.base().index;
+            let held = covered || node.entry(entry.index).is_some_and(|held| same(held, entry));
             if node.term() > *committed_in && !held {
                 let what = format!("{id} leads in {} without {entry:?}, committed", node.term());
                 return broken(LEADER_COMPLETENESS, what);
@@ -106,7 +119,8 @@ fn matching(
         let what = format!("{one} and {other} differ after {}", a.applied_index());
         return broken(STATE_MACHINE_SAFETY, what);
     }
-    let (a, b) = (a.entries(LogIndex::new(1), usize::MAX), b.entries(LogIndex::new(1), usize::MAX));
+    let first = a.base().index.max(b.base().index).next();
+    let (a, b) = (a.entries(first, usize::MAX), b.entries(first, usize::MAX));
     let agree = |(a, b): (&Arc<Entry<_>>, &Arc<Entry<_>>)| a.term == b.term;
     let Some(last) = a.iter().zip(b).rposition(agree) else { return Ok(()) };
     match a[..=last].iter().zip(b).find(|(a, b)| !same(a, b)) {
@@ -198,7 +212,7 @@ impl Property<Raft<Cell>> for Led {
 }
 
 /// A register.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Cell(Option<u64>);
 
 impl StateMachine for Cell {
@@ -206,6 +220,7 @@ impl StateMachine for Cell {
     type Output = ();
     type Query = ();
     type Answer = Option<u64>;
+    type Snapshot = Image<Self>;
 
     fn apply(&mut self, _index: LogIndex, command: &u64) {
         self.0 = Some(*command);
@@ -220,8 +235,8 @@ fn says(response: &Response<Cell>) -> Says {
     match response {
         Ok(Reply::Written { .. }) => Says::Written,
         Ok(Reply::Answer(value)) => Says::Saw(*value),
-        Ok(Reply::Committed(_) | Reply::Transferred { .. })
-        | Err(Error::Deposed | Error::NotTransferred) => Says::Unknown,
+        Ok(Reply::Opened(_) | Reply::Committed(_) | Reply::Transferred { .. })
+        | Err(Error::Deposed | Error::NotTransferred | Error::SessionExpired) => Says::Unknown,
         Err(
             Error::NotLeader { .. }
             | Error::Overloaded
@@ -235,11 +250,13 @@ fn says(response: &Response<Cell>) -> Says {
 fn does(request: &Request<Cell>) -> Does {
     match request {
         Request::Write(value) => Does::Write(*value),
+        Request::Submit(submission) => Does::Write(submission.command),
         Request::Read(())
         | Request::ReadAt(ReadLevel::Index | ReadLevel::Lease | ReadLevel::Follower, ()) => {
             Does::Read
         }
-        Request::ReadLocal(())
+        Request::Open
+        | Request::ReadLocal(())
         | Request::ReadAt(ReadLevel::Local, ())
         | Request::Committed { .. }
         | Request::Transfer { .. } => Does::Nothing,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::raft::invariants::Monitor;
-use ::raft::{Config, Error, LogIndex, Payload, Raft, Reply, Request, Response, StateMachine};
+use ::raft::{Config, Error, Image, LogIndex, Raft, Reply, Request, Response, StateMachine};
 use cluster::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +45,30 @@ pub fn with(config: Config<Registers>) -> Implementation {
     }
 }
 
-/// A few registers.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Registers(BTreeMap<u32, u64>);
+/// A few registers, and a digest of every write that made them what they are.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Registers {
+    values: BTreeMap<u32, u64>,
+    log: Vec<u64>,
+}
+
+/// What the registers are asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Query {
+    /// The value of this one.
+    Value(u32),
+    /// The digests.
+    Log,
+}
+
+/// What they answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// To [`Query::Value`].
+    Value(Option<u64>),
+    /// To [`Query::Log`].
+    Log(Vec<u64>),
+}
 
 /// A write to a register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -61,15 +82,20 @@ pub struct Command {
 impl StateMachine for Registers {
     type Command = Command;
     type Output = ();
-    type Query = u32;
-    type Answer = Option<u64>;
+    type Query = Query;
+    type Answer = Told;
+    type Snapshot = Image<Self>;
 
-    fn apply(&mut self, _index: LogIndex, command: &Command) {
-        self.0.insert(command.key, command.value);
+    fn apply(&mut self, index: LogIndex, command: &Command) {
+        self.values.insert(command.key, command.value);
+        self.log.push(Digest::of(&(index, command)));
     }
 
-    fn query(&self, key: &u32) -> Option<u64> {
-        self.0.get(key).copied()
+    fn query(&self, query: &Query) -> Told {
+        match query {
+            Query::Value(key) => Told::Value(self.values.get(key).copied()),
+            Query::Log => Told::Log(self.log.clone()),
+        }
     }
 }
 
@@ -84,9 +110,10 @@ impl Pattern for Registry {
 
     fn request(op: Op) -> Request<Registers> {
         match op {
-            Op::Read { key } => Request::Read(key),
+            Op::Read { key } => Request::Read(Query::Value(key)),
             Op::Write { key, value } => Request::Write(Command { key, value }),
-            Op::Committed => Request::Committed { from: LogIndex::ZERO.next(), max: usize::MAX },
+            // What is applied: the log itself may be in a snapshot.
+            Op::Committed => Request::ReadLocal(Query::Log),
             Op::Lead
             | Op::Inspect { .. }
             | Op::Acquire { .. }
@@ -100,18 +127,16 @@ impl Pattern for Registry {
     fn answer(response: Response<Registers>) -> Answer {
         match response {
             Ok(Reply::Written { .. }) => Ok(Outcome::Written),
-            Ok(Reply::Answer(value)) => Ok(Outcome::Value(value)),
-            Ok(Reply::Committed(entries)) => {
-                let digests = entries.iter().map(|entry| match &entry.payload {
-                    Payload::Noop => Digest::of(&(entry.term, entry.index)),
-                    Payload::Command(command) => Digest::of(&(entry.term, entry.index, command)),
-                });
-                Ok(Outcome::Log(digests.collect()))
+            Ok(Reply::Answer(Told::Value(value))) => Ok(Outcome::Value(value)),
+            Ok(Reply::Answer(Told::Log(log))) => Ok(Outcome::Log(log)),
+            Ok(Reply::Opened(_) | Reply::Committed(_) | Reply::Transferred { .. }) => {
+                unreachable!("nobody asks for that")
             }
-            Ok(Reply::Transferred { .. }) => unreachable!("no operation of the suite transfers"),
             Err(Error::NotLeader { leader }) => Err(Refusal::NotLeader(leader)),
             Err(Error::Transferring { to }) => Err(Refusal::NotLeader(Some(to))),
-            Err(Error::Deposed | Error::NotTransferred) => Err(Refusal::Unknown),
+            Err(Error::Deposed | Error::NotTransferred | Error::SessionExpired) => {
+                Err(Refusal::Unknown)
+            }
             Err(Error::Overloaded | Error::TooLarge { .. } | Error::NoSuchMember) => {
                 Err(Refusal::Unavailable)
             }

@@ -278,7 +278,7 @@ impl Rig {
         let gate = match &effect {
             Effect::Persist(record) => return machine.disk.push(record.clone()),
             Effect::Send { gate, .. } | Effect::Respond { gate, .. } => *gate,
-            Effect::Emit(_) => Gate::Open,
+            Effect::Emit(_) | Effect::Forget { .. } => Gate::Open,
         };
         if gate == Gate::Durable && machine.durable < machine.disk.len() {
             machine.waiting.push(effect);
@@ -296,7 +296,7 @@ impl Rig {
                 let before = self.answers.insert(request, response);
                 assert_eq!(before, None, "{request:?} was answered twice");
             }
-            Effect::Persist(_) | Effect::Emit(_) => {}
+            Effect::Persist(_) | Effect::Emit(_) | Effect::Forget { .. } => {}
         }
     }
 

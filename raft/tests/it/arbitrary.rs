@@ -99,9 +99,15 @@ proptest! {
         seed in any::<u64>(),
         steps in prop::collection::vec(step(5), 1..400),
         window in 1..4usize,
+        every in prop_oneof![2 => Just(u64::MAX), 1 => Just(2), 2 => Just(5)],
+        keep in 0..3u64,
+        chunk in prop_oneof![Just(7usize), Just(1000)],
+        drops in prop_oneof![Just(0usize), Just(50), Just(100)],
     ) {
         let config = plain().with_inflight_max(window).with_entries_max(window);
-        let mut table = Table::new(nodes as usize, config, seed);
+        let config = config.with_snapshot_every(every).with_keep_behind(keep).with_lag_max(8);
+        let mut table = Table::new(nodes as usize, config.with_chunk_bytes(chunk), seed);
+        table.drops_percent = drops;
         table.instant_disks = false;
         let mut value = 0;
         for step in &steps {
@@ -144,16 +150,19 @@ fn heal(table: &mut Table, nodes: u32, value: u64) -> Result<(), TestCaseError> 
         }
         table.write(n(highest), value);
         table.settle(&all);
-        // Two heartbeats: one finds out what is missing, one tells what is committed.
-        for _ in 0..2 {
+        // One heartbeat finds out what is missing, one tells what is committed; and those behind need
+        // two for a snapshot of which they lost a part.
+        for _ in 0..5 {
             table.tick_after(n(highest), Duration::from_millis(50));
             table.settle(&all);
         }
         prop_assert_eq!(&table.violation, &None);
         for &id in &all {
-            prop_assert_eq!(table.log(id), table.log(highest));
+            prop_assert_eq!(table.node(n(id)).last(), table.node(n(highest)).last());
             prop_assert_eq!(table.commit(id), table.commit(highest));
-            prop_assert_eq!(table.node(n(id)).machine().values.last(), Some(&value));
+            let values = |id: u32| &table.node(n(id)).machine().values;
+            prop_assert_eq!(values(id), values(highest));
+            prop_assert_eq!(values(id).last(), Some(&value));
         }
         return Ok(());
     }

@@ -33,7 +33,7 @@ impl Wrapper {
             for effect in self.out.drain() {
                 match effect {
                     Effect::Send { message, .. } => sent.push(message),
-                    Effect::Persist(_) => {}
+                    Effect::Persist(_) | Effect::Forget { .. } => {}
                     Effect::Respond { .. } | Effect::Emit(_) => panic!("the core answers nobody"),
                 }
             }

@@ -4,10 +4,11 @@
 //! see [`History::judge`].
 
 use cluster::Timestamp;
-use raft::{LogIndex, StateMachine};
+use raft::{Image, LogIndex, StateMachine};
+use serde::{Deserialize, Serialize};
 
 /// Every value appended, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Journal {
     pub(crate) values: Vec<u64>,
     last: LogIndex,
@@ -20,6 +21,7 @@ impl StateMachine for Journal {
     type Query = ();
     /// How many values there are.
     type Answer = usize;
+    type Snapshot = Image<Self>;
 
     fn apply(&mut self, index: LogIndex, command: &u64) -> usize {
         self.last = index;

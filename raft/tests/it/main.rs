@@ -19,6 +19,8 @@ mod recovery;
 mod replication;
 mod safety;
 mod scripts;
+mod sessions;
+mod snapshots;
 mod storm;
 mod table;
 mod threads;

@@ -7,7 +7,7 @@ use cluster::sim::Options;
 use cluster::{
     ClockFault, Cluster, Completion, Fault, LinkFault, NodeId, RequestId, Rng, Timestamp,
 };
-use raft::{Config, ReadLevel, Reply, Request, Response};
+use raft::{Config, Error, ReadLevel, Reply, Request, Response, Sequence, SessionId, Submission};
 
 use crate::bed::{Bed, config};
 use crate::journal::{History, Journal, What};
@@ -24,8 +24,23 @@ struct Storm {
     bed: Bed,
     rng: Rng,
     history: History,
-    asked: BTreeMap<RequestId, (Timestamp, Option<u64>)>,
+    asked: BTreeMap<RequestId, (Timestamp, Asked)>,
     values: u64,
+    with_session: bool,
+    session: Option<SessionId>,
+    /// The command of the session that is not answered yet, and when it was first asked.
+    unanswered: Option<(Sequence, u64, Timestamp)>,
+    sequence: Sequence,
+    /// Every value that was sent in a session.
+    once: Vec<u64>,
+}
+
+#[derive(Clone, Copy)]
+enum Asked {
+    Read,
+    Write(u64),
+    Open,
+    Submit(u64),
 }
 
 /// Four seconds of storm and the calm after it. An error says what did not hold.
@@ -52,9 +67,28 @@ pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weath
     } else {
         config
     };
+    let config = if rng.chance(500_000) {
+        let config = config.with_snapshot_every(2 + rng.below(30)).with_keep_behind(rng.below(8));
+        let config = config.with_sessions_max(1 + rng.below(3) as u32);
+        config.with_lag_max(8 + rng.below(40)).with_chunk_bytes(10 + rng.index(1_000))
+    } else {
+        config
+    };
+    let with_session = rng.chance(400_000);
     let bed = Bed::with(nodes, config, options);
     let (history, asked) = (History::default(), BTreeMap::new());
-    let mut storm = Storm { bed, rng, history, asked, values: 0 };
+    let mut storm = Storm {
+        bed,
+        rng,
+        history,
+        asked,
+        values: 0,
+        with_session,
+        session: None,
+        unanswered: None,
+        sequence: Sequence::ZERO,
+        once: Vec::new(),
+    };
     storm.rage();
     storm.calm()
 }
@@ -102,6 +136,12 @@ impl Storm {
         let leader = self.bed.leader().expect("it has served");
         let values = &self.bed.node(leader).machine().values;
         self.history.judge(values)?;
+        for once in &self.once {
+            let count = values.iter().filter(|&value| value == once).count();
+            if count > 1 {
+                return Err(format!("{once}, sent in a session, took effect {count} times"));
+            }
+        }
         let answered = self.history.done.len();
         Ok(Weather { answered, leaders: self.bed.monitor.leaders().len() })
     }
@@ -179,21 +219,37 @@ impl Storm {
         if self.rng.chance(5_000) {
             let to = self.rng.pick(&self.bed.members()).copied().filter(|&to| to != node);
             self.bed.sim.submit(node, Request::Transfer { to });
-        } else if self.rng.chance(450_000) {
+            return;
+        }
+        let mut node = node;
+        let (request, asked) = if self.rng.chance(400_000) {
             let levels = [ReadLevel::Index, ReadLevel::Lease, ReadLevel::Follower];
             let level = *self.rng.pick(&levels).expect("there are some");
-            let members = self.bed.members();
-            let node = match level {
-                ReadLevel::Follower => *self.rng.pick(&members).expect("there are some"),
-                ReadLevel::Index | ReadLevel::Lease | ReadLevel::Local => node,
-            };
-            let id = self.bed.sim.submit(node, Request::ReadAt(level, ()));
-            self.asked.insert(id, (now, None));
+            if level == ReadLevel::Follower {
+                node = *self.rng.pick(&self.bed.members()).expect("there are some");
+            }
+            (Request::ReadAt(level, ()), Asked::Read)
+        } else if self.with_session && self.rng.chance(300_000) {
+            self.session_request(now)
         } else {
             self.values += 1;
-            let id = self.bed.submit(node, self.values);
-            self.asked.insert(id, (now, Some(self.values)));
-        }
+            (Request::Write(self.values), Asked::Write(self.values))
+        };
+        let id = self.bed.sim.submit(node, request);
+        self.asked.insert(id, (now, asked));
+    }
+
+    /// A command that is sent until it is answered.
+    fn session_request(&mut self, now: Timestamp) -> (Request<Journal>, Asked) {
+        let Some(session) = self.session else { return (Request::Open, Asked::Open) };
+        let (sequence, command, _) = *self.unanswered.get_or_insert_with(|| {
+            self.values += 1;
+            self.sequence = self.sequence.next();
+            self.once.push(self.values);
+            (self.sequence, self.values, now)
+        });
+        let submission = Submission { session, sequence, unanswered: sequence, command };
+        (Request::Submit(submission), Asked::Submit(command))
     }
 
     fn listen(&mut self, until: Timestamp) {
@@ -205,11 +261,31 @@ impl Storm {
     fn note(&mut self, completion: Completion<Response<Journal>>) {
         let Some((asked, value)) = self.asked.remove(&completion.request) else { return };
         let what = match (completion.outcome, value) {
-            (Ok(Ok(Reply::Written { output, .. })), Some(value)) => {
+            (Ok(Ok(Reply::Written { output, .. })), Asked::Write(value)) => {
                 What::Wrote { value, place: output }
             }
-            (Ok(Ok(Reply::Answer(len))), None) => What::Read { len },
-            (Ok(Ok(reply)), value) => panic!("{reply:?} to {value:?}"),
+            (Ok(Ok(Reply::Written { output, .. })), Asked::Submit(value)) => {
+                let Some((_, _, first)) = self.unanswered.take_if(|(_, it, _)| *it == value) else {
+                    return;
+                };
+                let what = What::Wrote { value, place: output };
+                return self.history.push(first, completion.at, what);
+            }
+            (Ok(Ok(Reply::Opened(session))), Asked::Open) => {
+                if self.session.is_none() {
+                    self.session = Some(session);
+                    self.sequence = Sequence::ZERO;
+                }
+                return;
+            }
+            (Ok(Err(Error::SessionExpired)), Asked::Submit(value)) => {
+                if self.unanswered.take_if(|(_, it, _)| *it == value).is_some() {
+                    self.session = None;
+                }
+                return;
+            }
+            (Ok(Ok(Reply::Answer(len))), Asked::Read) => What::Read { len },
+            (Ok(Ok(reply)), _) => panic!("a strange answer: {reply:?}"),
             (Ok(Err(_)) | Err(_), _) => return,
         };
         self.history.push(asked, completion.at, what);

@@ -27,11 +27,19 @@ struct Seat {
     id: NodeId,
     node: Option<Core>,
     effects: EffectsOf<Core>,
+    /// All but the first `dropped` that it wrote.
     records: Vec<Record<u64>>,
+    dropped: usize,
     synced: usize,
     at_boot: usize,
     waiting: VecDeque<(usize, EffectOf<Core>)>,
     boots: u64,
+}
+
+impl Seat {
+    fn written(&self) -> usize {
+        self.dropped + self.records.len()
+    }
 }
 
 /// The table. Every step ends with a look at every node by the monitor.
@@ -49,6 +57,8 @@ pub(crate) struct Table {
     seed: u64,
     /// Whether disks sync by themselves at once.
     pub(crate) instant_disks: bool,
+    /// Of the records that a node lets go, how many in a hundred its disk drops.
+    pub(crate) drops_percent: usize,
 }
 
 pub(crate) fn n(number: u32) -> NodeId {
@@ -65,6 +75,7 @@ impl Table {
                 node: None,
                 effects: EffectsOf::<Core>::new(),
                 records: Vec::new(),
+                dropped: 0,
                 synced: 0,
                 at_boot: 0,
                 waiting: VecDeque::new(),
@@ -83,6 +94,7 @@ impl Table {
             request_count: 0,
             seed,
             instant_disks: true,
+            drops_percent: 100,
         };
         for id in table.members.clone().iter() {
             table.restart(id);
@@ -211,11 +223,11 @@ impl Table {
     /// Makes all that `id` wrote durable.
     pub(crate) fn sync(&mut self, id: NodeId) {
         let place = self.place(id);
-        while self.seats[place].synced < self.seats[place].records.len() {
+        while self.seats[place].synced < self.seats[place].written() {
             let now = self.now();
             let seat = &mut self.seats[place];
+            seat.synced = seat.written();
             let Some(node) = &mut seat.node else { return };
-            seat.synced = seat.records.len();
             let count = PersistCount((seat.synced - seat.at_boot) as u64);
             node.handle(now, Input::Durable(count), &mut seat.effects);
             node.flush(now, &mut seat.effects);
@@ -236,8 +248,8 @@ impl Table {
         }
         seat.waiting.clear();
         seat.effects = EffectsOf::<Core>::new();
-        let kept = seat.synced + lucky.min(seat.records.len() - seat.synced);
-        seat.records.truncate(kept);
+        let kept = seat.synced + lucky.min(seat.written() - seat.synced);
+        seat.records.truncate(kept - seat.dropped);
         seat.synced = kept;
     }
 
@@ -249,7 +261,7 @@ impl Table {
             return;
         }
         seat.boots += 1;
-        seat.at_boot = seat.records.len();
+        seat.at_boot = seat.written();
         let boot = Boot {
             id,
             members: self.members.clone(),
@@ -261,6 +273,20 @@ impl Table {
         seat.node = Core::boot(&self.config, boot, &mut seat.effects).ok();
         self.carry_out(place);
         self.look();
+    }
+
+    /// What is on the disk of `id`, durable or not.
+    pub(crate) fn records(&self, id: NodeId) -> &[Record<u64>] {
+        &self.seats[self.place(id)].records
+    }
+
+    /// Empties the disk of `id`, which is down.
+    pub(crate) fn wipe(&mut self, id: NodeId) {
+        let place = self.place(id);
+        let seat = &mut self.seats[place];
+        assert!(seat.node.is_none(), "a disk is not emptied under its process");
+        seat.records.clear();
+        (seat.dropped, seat.synced) = (0, 0);
     }
 
     /// Lets `id` be elected by `voters`, and replicate to them.
@@ -276,10 +302,7 @@ impl Table {
         let entries = self.node(n(id)).entries(raft::LogIndex::new(1), usize::MAX);
         entries
             .iter()
-            .map(|entry| match &entry.payload {
-                raft::Payload::Noop => (entry.term.get(), 0),
-                raft::Payload::Command(value) => (entry.term.get(), *value),
-            })
+            .map(|entry| (entry.term.get(), entry.payload.command().copied().unwrap_or(0)))
             .collect()
     }
 
@@ -306,9 +329,17 @@ impl Table {
                 }
                 Effect::Send { gate, .. } | Effect::Respond { gate, .. } => *gate == Gate::Durable,
                 Effect::Emit(_) => false,
+                Effect::Forget { before } => {
+                    let before = (seat.at_boot + before.0 as usize - 1).min(seat.synced);
+                    let count = before.saturating_sub(seat.dropped) * self.drops_percent / 100;
+                    seat.records.drain(..count);
+                    seat.dropped += count;
+                    continue;
+                }
             };
-            if gated && seat.synced < seat.records.len() {
-                seat.waiting.push_back((seat.records.len(), effect));
+            let written = seat.dropped + seat.records.len();
+            if gated && seat.synced < written {
+                seat.waiting.push_back((written, effect));
             } else {
                 release(seat.id, effect, &mut self.wires, &mut self.answers);
             }
@@ -332,6 +363,6 @@ fn release(
     match effect {
         Effect::Send { to, message, .. } => wires.push(Wire { from, to, message }),
         Effect::Respond { request, response, .. } => answers.push((request, response)),
-        Effect::Persist(_) | Effect::Emit(_) => {}
+        Effect::Persist(_) | Effect::Emit(_) | Effect::Forget { .. } => {}
     }
 }
