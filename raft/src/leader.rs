@@ -138,7 +138,7 @@ impl<S: StateMachine> Raft<S> {
         let count = self.members.count();
         let arrived = self.take_follower_reads();
         self.fail_handover();
-        self.part = Part::Leader(Leadership {
+        self.part = Part::Leader(Box::new(Leadership {
             first: last.next(),
             heartbeat_at: now.monotonic + self.config.heartbeat,
             followers: vec![Progress::unknown(last); count],
@@ -148,7 +148,7 @@ impl<S: StateMachine> Raft<S> {
             transfer: None,
             indexes: Vec::with_capacity(count),
             rounds: Vec::with_capacity(count),
-        });
+        }));
         self.leader = Some(self.id);
         self.counts.leaderships += 1;
         let (term, index) = (self.term, last.next());

@@ -26,19 +26,29 @@
 //! # How it goes
 //! ```text
 //!           no word from a leader for a random while
-//!          ┌──────────────┐        ┌─────┐
-//!          │              ▼        ▼     │ split vote
-//!  boot ─▶ Follower      Candidate ──────┘
-//!          ▲    ▲             │   │ votes of a majority
-//!          │    └─────────────┘   ▼
-//!          │     a leader of   Leader: no-op, then append · commit · apply · answer
-//!          │     this term        │
-//!          └──────────────────────┘ a later term
+//!          ┌──────────────┐            ┌──────────────────┐
+//!          │              ▼            ▼                  │ nobody won
+//!  boot ─▶ Follower   Pre-candidate ─ would win? ─▶ Candidate
+//!          ▲    ▲         │                           │   │ votes of a majority
+//!          │    └─────────┴───────────────────────────┘   ▼
+//!          │     a leader of this term                 Leader: no-op, then append · commit ·
+//!          │                                              │    apply · answer
+//!          └──────────────────────────────────────────────┘ a later term, no majority heard,
+//!                                                           its disk hangs
 //! ```
 //! The node is a pure state machine, [`Raft`], a [`cluster::Node`]. Commands that arrive together
 //! are written as one record and sent as one append; the leader's disk works while the followers'
 //! do; appends are sent ahead of their acknowledgements. A linearizable read costs no log entry: the
 //! leader asks a majority whether it still leads, and then answers from its own state (§8).
+//!
+//! # Beyond the paper
+//! Elections are calm: a node asks whether it could win before it makes a new term (pre-vote, §9.6
+//! of the thesis), nobody leaves a leader that is heard (§4.2.3), and a leader that hears no majority
+//! steps down (§6.2) and tells its clients what it knows. So a node that comes back disturbs nobody,
+//! and where links fail between some nodes only, whoever reaches a majority leads: a voter that is
+//! ahead of a pre-candidate lends it what its log lacks. The lead is [handed over](Raft::transfer) on
+//! request. Reads have a [`ReadLevel`] each. Each of the three guards can be turned off in the
+//! [`Config`].
 //!
 //! Every so many entries a node takes a [`Snapshot`] of its machine, writes it down while it goes on,
 //! and drops the log before; a follower that lacks what its leader has dropped is sent the snapshot, in
@@ -50,15 +60,15 @@
 //! |---|---|
 //! | election safety | at most one leader in a term |
 //! | leader append-only, log matching, leader completeness, state-machine safety | figure 3 |
-//! | linearizability | of writes, and of [`Request::Read`] |
+//! | linearizability | of writes, of [`Request::Read`], and of reads at [`ReadLevel::Index`] and [`ReadLevel::Follower`]; at [`ReadLevel::Lease`] while clocks drift no further apart than [was said](Config::with_lease) |
 //! | exactly-once | a command sent in a session takes effect once, however often it is sent |
 //! | durability | what was acknowledged survives any crash, of all nodes too, while disks keep what they synced |
 //! | availability | with a majority up and connected, and delays well below the election timeout |
 //!
 //! # What is not
-//! - A deposed leader that has heard of no later term still sees itself as leader. It commits
-//!   nothing and answers no linearizable read, but it answers no request with an error either: set a
-//!   deadline. So "at most one leader at a time" is not promised, only "in a term".
+//! - A deposed leader that has heard of no later term still sees itself as leader, for the longest
+//!   election timeout at most unless the check of the quorum is off. It commits nothing and answers no
+//!   linearizable read meanwhile. So "at most one leader at a time" is not promised, only "in a term".
 //! - A command that is sent again after [`Error::Deposed`] or no answer may be applied twice, unless it
 //!   is sent in a session ([`Request::Submit`]; [`Store::write`] does so). A session that is not used
 //!   ends when too many others are; then it is not known whether its last command took effect.
@@ -66,8 +76,7 @@
 //! - A follower that installs a snapshot holds its bytes in memory, three times for a moment (as
 //!   received, in one piece, restored), and so does a node once that has taken one (as written). What
 //!   a restart leaves of a half-received snapshot is nothing.
-//! - The members are fixed. There is no pre-vote: a node that was cut off returns with a high term and forces an
-//!   election.
+//! - The members are fixed.
 //!
 //! # The shortest example
 //! ```

@@ -157,6 +157,33 @@ impl Mutant {
         Self::CompactsPastInstalls,
     ];
 
+    /// Those that only this crate's own tests look for: what they cost is time, peace, or a promise
+    /// about clocks, or it takes a transfer or a read level, which the suite's clients never ask for.
+    #[cfg(feature = "mutants")]
+    pub const OWN: [Self; 15] = [
+        Self::PreVoteRaisesTerm,
+        Self::PreVoteResetsTimer,
+        Self::PreVoteHidesTerm,
+        Self::RefusesItsOwnLeader,
+        Self::LendsNothing,
+        Self::LeadsWithoutQuorum,
+        Self::LeadsOnAHungDisk,
+        Self::SlowDiskStands,
+        Self::TransfersToALaggard,
+        Self::ProposesDuringTransfer,
+        Self::KeepsLeaseAfterTransfer,
+        Self::LeaseNeverEnds,
+        Self::LeaseIgnoresDrift,
+        Self::ForgetsLeaseAtBoot,
+        Self::OldReadIndex,
+    ];
+
+    /// All but [`OWN`](Self::OWN).
+    #[cfg(feature = "mutants")]
+    pub fn judged() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|mutant| !Self::OWN.contains(mutant))
+    }
+
     /// Changes that break nothing, and that no judge may take for a bug.
     #[cfg(feature = "mutants")]
     pub const HARMLESS: [Self; 2] = [Self::HeartbeatsTwiceAsOften, Self::NoopTwice];

@@ -112,7 +112,7 @@ pub(crate) enum Part {
     /// Asks whether it would win, in the term that it is in.
     PreCandidate(Canvass),
     Candidate(Campaign),
-    Leader(Leadership),
+    Leader(Box<Leadership>),
 }
 
 /// What a node counts, for people.

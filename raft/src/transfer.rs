@@ -59,9 +59,13 @@ impl<S: StateMachine> Raft<S> {
         let own = self.place;
         let furthest = || {
             let others = (0..leadership.followers.len()).filter(|&place| place != own);
-            let key =
-                |place: &usize| (leadership.followers[*place].matched, leadership.heard[*place]);
-            // The first of those that are equally far.
+            // Of those equally far, whoever was heard last; of those, the first. When somebody was
+            // heard matters to nothing else where both of these are off.
+            let timed = self.config.check_quorum || self.config.stickiness;
+            let key = |place: &usize| {
+                let heard = if timed { leadership.heard[*place] } else { Timestamp::ZERO };
+                (leadership.followers[*place].matched, heard)
+            };
             others.rev().max_by_key(key).map(|place| self.members.as_slice()[place])
         };
         let to = to.or_else(furthest).ok_or(Error::NoSuchMember)?;

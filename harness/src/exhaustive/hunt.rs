@@ -66,7 +66,7 @@ impl Planted {
     /// Every bug of every pattern.
     pub fn all() -> Vec<Self> {
         let bully = ::bully::Mutant::ALL.map(Self::Bully);
-        let raft = ::raft::Mutant::ALL.map(Self::Raft);
+        let raft = ::raft::Mutant::judged().map(Self::Raft);
         let dlock = ::dlock::Mutant::ALL.map(Self::Dlock);
         let quorum = ::quorum::Mutant::ALL.map(Self::Quorum);
         bully.into_iter().chain(raft).chain(dlock).chain(quorum).collect()

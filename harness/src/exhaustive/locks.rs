@@ -461,7 +461,7 @@ impl Told {
 
 /// The configuration of all runs.
 pub(super) fn config() -> Config {
-    Config::default()
+    Config::default().with_textbook_elections()
 }
 
 /// Three owners, one attempt each.

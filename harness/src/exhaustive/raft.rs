@@ -436,6 +436,112 @@ pub(super) fn calm(config: Config<Cell>, limits: &Limits) -> Report {
     explore(&model(config, Vec::new(), &[], bounds), (Figure3::default(), Led), limits)
 }
 
+/// Pre-vote and loans, and nothing else that depends on time.
+fn asking(config: Config<Cell>) -> Config<Cell> {
+    config.with_pre_vote(true)
+}
+
+/// All that elections have by default, where clocks run alike.
+fn guarded(config: Config<Cell>) -> Config<Cell> {
+    config.with_pre_vote(true).with_check_quorum(true).with_stickiness(true)
+}
+
+/// Two that ask before they stand, with few messages under way at a time.
+pub(super) fn pre_vote(config: Config<Cell>, limits: &Limits) -> Report {
+    let bounds = Bounds { flight: 3, disk: Disk::Instant, ..free(2, 1) };
+    let model = model(asking(config), Vec::new(), &[], bounds);
+    explore(&model, Figure3::default(), limits)
+}
+
+/// `n1` led, and has a write that nobody else has, and `n3` led after it, and has another: whoever
+/// asks is lent one of them, and drops the other.
+pub(super) fn loans(config: Config<Cell>, limits: &Limits) -> Report {
+    let mut opening = LED.to_vec();
+    opening.extend([Play::Ask(0, N1), Play::Sync(N1)]);
+    opening.extend([N2, N3].map(|to| Play::Lose { from: N1, to }));
+    // n3 asks n2, and is elected by it.
+    opening.push(Play::Fire(N3));
+    opening.push(Play::Lose { from: N3, to: N1 });
+    for (from, to) in [(N3, N2), (N2, N3)] {
+        opening.extend([Play::Deliver { from, to }, Play::Sync(N2), Play::Sync(N3)]);
+    }
+    opening.push(Play::Lose { from: N3, to: N1 });
+    for (from, to) in [(N3, N2), (N2, N3)] {
+        opening.extend([Play::Deliver { from, to }, Play::Sync(N2), Play::Sync(N3)]);
+    }
+    opening.extend([N1, N2].map(|to| Play::Lose { from: N3, to }));
+    for node in [N1, N3] {
+        opening.extend([Play::Crash(node), Play::Restart(node)]);
+    }
+    let bounds = Bounds { flight: 3, disk: Disk::Instant, ..free(2, 1) };
+    let model = model(asking(config), writes(1), &opening, bounds);
+    explore(&model, Figure3::default(), limits)
+}
+
+/// The leader is to hand over to `n2`, beside writes at both and another election.
+pub(super) fn transfer(config: Config<Cell>, limits: &Limits) -> Report {
+    let script = vec![
+        Ask::of(N1, Request::Transfer { to: Some(N2) }),
+        Ask::of(N1, Request::Write(1)),
+        Ask::of(N2, Request::Write(2)),
+    ];
+    let bounds = Bounds { flight: 4, disk: Disk::Instant, symmetry: false, ..free(1, 1) };
+    let register = Atomic::new(script.iter().map(|ask| does(&ask.request)), says);
+    let model = model(config.with_stickiness(true), script, &LED, bounds);
+    explore(&model, (register, Figure3::default()), limits)
+}
+
+/// Clocks alike, prompt messages: the leader is to hand over to `n2`, and in the end `n2` leads,
+/// though everyone has just heard of `n1`.
+pub(super) fn handed_over(config: Config<Cell>, limits: &Limits) -> Report {
+    let script = vec![Ask::of(N1, Request::Transfer { to: Some(N2) })];
+    let clocks = Clocks::Alike { ticks: 4, delay_max: 0, faults_before: 0 };
+    let bounds = Bounds { clocks, disk: Disk::Instant, symmetry: false, ..Bounds::default() };
+    let model = model(guarded(config), script, &LED, bounds);
+    explore(&model, (Figure3::default(), (Led, Over)), limits)
+}
+
+/// In the end nobody but `n2` leads, if `n1` was asked to hand over.
+#[derive(Clone, Copy)]
+struct Over;
+
+impl Property<Raft<Cell>> for Over {
+    fn observe(
+        &mut self,
+        _view: &View<'_, Raft<Cell>>,
+        _happened: &Happened<'_, Raft<Cell>>,
+    ) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    fn end(&self, view: &View<'_, Raft<Cell>>) -> Result<(), Broken> {
+        let asked = view.nodes().any(|(_, node, _)| node.term() > Term::new(1));
+        let leads = view.nodes().any(|(id, node, _)| id == N2 && node.is_leader());
+        if asked && !leads {
+            return broken(LEADER_AGREEMENT, "in the end n2 does not lead".to_owned());
+        }
+        Ok(())
+    }
+
+    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+}
+
+/// As [`calm`], with all that elections have by default.
+pub(super) fn guarded_calm(config: Config<Cell>, limits: &Limits) -> Report {
+    let clocks = Clocks::Alike { ticks: 16, delay_max: 0, faults_before: 4 };
+    let bounds = Bounds { clocks, crashes: 1, losses: 1, disk: Disk::Instant, ..Bounds::default() };
+    explore(&model(guarded(config), Vec::new(), &[], bounds), (Figure3::default(), Led), limits)
+}
+
+/// A write, then a read at `level`, beside a change of leader and late messages.
+pub(super) fn levels(config: Config<Cell>, level: ReadLevel, limits: &Limits) -> Report {
+    let script =
+        vec![Ask::anyone(Request::Write(1)), Ask::anyone(Request::ReadAt(level, ())).after(0)];
+    let bounds = Bounds { disk: Disk::Instant, ..free(1, 1) };
+    let register = Atomic::new(script.iter().map(|ask| does(&ask.request)), says);
+    explore(&model(config, script, &LED, bounds), (register, Figure3::default()), limits)
+}
+
 /// The runs that are part of every build.
 pub(super) const RUNS: &[Run] = &[
     Run {
@@ -522,6 +628,48 @@ pub(super) const RUNS: &[Run] = &[
         expected: Expected::Holds,
         explore: |limits| calm(config(), limits),
     },
+    Run {
+        pattern: "raft",
+        name: "pre-vote",
+        about: "3 nodes, 2 ask whether they would win, and stand; 3 messages under way at most",
+        expected: Expected::Holds,
+        explore: |limits| pre_vote(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "loans",
+        about: "3 nodes, logs that differ; whoever asks for votes is lent what it lacks",
+        expected: Expected::Holds,
+        explore: |limits| loans(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "transfer",
+        about: "3 nodes with a leader that hands over, a write at each end, another election",
+        expected: Expected::Holds,
+        explore: |limits| transfer(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "handed over",
+        about: "3 nodes, clocks alike, the leader hands over to n2; in the end n2 leads",
+        expected: Expected::Holds,
+        explore: |limits| handed_over(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "calm, guarded",
+        about: "as calm, with pre-vote, check-quorum and stickiness",
+        expected: Expected::Holds,
+        explore: |limits| guarded_calm(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "reads, follower",
+        about: "3 nodes with a leader, a write, then a read anywhere, another election",
+        expected: Expected::Holds,
+        explore: |limits| levels(config(), ReadLevel::Follower, limits),
+    },
 ];
 
 /// Where a planted bug should show.
@@ -555,5 +703,27 @@ pub(super) fn stages(mutant: ::raft::Mutant) -> Vec<Stage<Config<Cell>>> {
             vec![stage("overtaken, 5 in flight", |config, limits| overtaken(config, 5, limits))]
         }
         Mutant::LengthBeforeTerm => vec![stage("behind", behind)],
+        Mutant::TransferRespectsLoyalty => vec![stage("handed over", handed_over)],
+        Mutant::FollowerReadsUnconfirmed | Mutant::FollowerReadsUnapplied => {
+            vec![stage("reads, follower", |config, limits| {
+                levels(config, ReadLevel::Follower, limits)
+            })]
+        }
+        // Left to the crate's own tests.
+        Mutant::PreVoteRaisesTerm
+        | Mutant::PreVoteResetsTimer
+        | Mutant::PreVoteHidesTerm
+        | Mutant::RefusesItsOwnLeader
+        | Mutant::LendsNothing
+        | Mutant::LeadsWithoutQuorum
+        | Mutant::LeadsOnAHungDisk
+        | Mutant::SlowDiskStands
+        | Mutant::TransfersToALaggard
+        | Mutant::ProposesDuringTransfer
+        | Mutant::KeepsLeaseAfterTransfer
+        | Mutant::LeaseNeverEnds
+        | Mutant::LeaseIgnoresDrift
+        | Mutant::ForgetsLeaseAtBoot
+        | Mutant::OldReadIndex => Vec::new(),
     }
 }

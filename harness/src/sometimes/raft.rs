@@ -23,6 +23,10 @@ pub(crate) const CATALOGUE: &[&str] = &[
     "the tenth term",
     "a follower refuses an append",
     "a node drops a message that makes no sense any more",
+    "a leader steps down for want of a majority, or of a disk",
+    "a node ignores a candidate, for it hears a leader",
+    "a node asks whether it would win, and does not stand",
+    "a node is lent entries before an election",
 ];
 
 /// What a node was a moment ago.
@@ -77,4 +81,8 @@ pub(crate) fn notice<S: StateMachine>(
 pub(crate) fn notice_gauges(gauges: &[(&'static str, u64)], marks: &mut Marks) {
     marks.set_if(12, gauge(gauges, "appends refused") > 0);
     marks.set_if(13, gauge(gauges, "messages dropped") > 0);
+    marks.set_if(14, gauge(gauges, "abdications") > 0);
+    marks.set_if(15, gauge(gauges, "candidates ignored") > 0);
+    marks.set_if(16, gauge(gauges, "canvasses") > gauge(gauges, "campaigns"));
+    marks.set_if(17, gauge(gauges, "entries borrowed") > 0);
 }

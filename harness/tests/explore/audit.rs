@@ -24,11 +24,15 @@ fn raft_with_free_clocks() {
     check("raft", "replication");
     check("raft", "reads");
     check("raft", "figure 8");
+    check("raft", "pre-vote");
+    check("raft", "transfer");
+    check("raft", "reads, follower");
 }
 
 #[test]
 fn raft_with_clocks_alike() {
     check("raft", "calm");
+    check("raft", "calm, guarded");
 }
 
 #[test]

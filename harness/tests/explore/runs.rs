@@ -71,6 +71,12 @@ runs! {
     raft_start: "raft", "start";
     raft_deposed: "raft", "deposed";
     raft_calm: "raft", "calm";
+    raft_pre_vote: "raft", "pre-vote";
+    raft_loans: "raft", "loans";
+    raft_transfer: "raft", "transfer";
+    raft_handed_over: "raft", "handed over";
+    raft_calm_guarded: "raft", "calm, guarded";
+    raft_reads_at_a_follower: "raft", "reads, follower";
     dlock_table_of_three: "dlock", "table, 3 owners";
     dlock_table_of_two: "dlock", "table, 2 owners";
     dlock_failover: "dlock", "service, failover";

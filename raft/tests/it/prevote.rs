@@ -53,13 +53,13 @@ pub(crate) fn pre_vote_does_not_reset_election_timers(config: Config<Journal>) {
     table.pass(100 * MILLI);
     let before = table.deadline(n(1));
     table.inject(n(2), n(1), pre_vote(7, at(3, 9)));
-    assert_eq!(last_pre_voted(&table).1, true);
+    assert!(last_pre_voted(&table).1);
     assert_eq!(table.deadline(n(1)), before, "its timer started again");
     assert_eq!(table.node(n(1)).term(), Term::ZERO, "it took over the term");
     assert_eq!(table.node(n(1)).vote(), None);
     // The others may be granted one as well: it is no vote.
     table.inject(n(3), n(1), pre_vote(7, at(3, 9)));
-    assert_eq!(last_pre_voted(&table).1, true);
+    assert!(last_pre_voted(&table).1);
 }
 
 #[test]
