@@ -87,7 +87,7 @@ fn bully(mutant: bully::Mutant) -> Planted {
 }
 
 fn raft(mutant: raft::Mutant) -> Planted {
-    let config = raft::Config::new(implementations::raft::Registers::default());
+    let config = implementations::raft::config();
     planted("raft", mutant, implementations::raft::with(config.plant(mutant)))
 }
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::{Checkpoint, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part as Role, Raft};
+use crate::progress::Pace;
 use crate::session::Sessions;
 use crate::snapshot::{Chunk, Held, Part, Pieces, Snapshot, Unreadable, decode, encode};
 use crate::{LogIndex, Position, StateMachine};
@@ -193,6 +194,11 @@ impl<S: StateMachine> Raft<S> {
         let Writing { position, pieces, whole, .. } = writing;
         self.snapshot = Some(whole.unwrap_or_else(|| Held::new(position, pieces)));
         self.compaction_due = true;
+        if let Role::Leader(leadership) = &self.part {
+            let mut followers = leadership.followers.iter();
+            let beside = followers.any(|follower| matches!(follower.pace, Pace::Install(_)));
+            self.counts.beside += u64::from(beside);
+        }
     }
 
     /// Compacts the log if a snapshot has become durable since. Not at once, but with the next message
