@@ -297,7 +297,8 @@ impl LockNode {
         match settled {
             // Sessions are the log's own: the table makes its requests count once by their attempts.
             Settled::Opened { .. } => {}
-            Settled::Applied { request, output, .. } | Settled::Repeated { request, output, .. } => {
+            Settled::Applied { request, output, .. }
+            | Settled::Repeated { request, output, .. } => {
                 self.applied(request, output, out);
             }
             Settled::Restored { .. } => self.restored(out),

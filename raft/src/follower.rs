@@ -85,7 +85,12 @@ impl<S: StateMachine> Raft<S> {
     }
 
     /// `from` leads in this node's term. False if this node does not accept that.
-    pub(crate) fn accept_leader<P, E>(&mut self, now: Now, from: NodeId, out: &mut Out<S, P, E>) -> bool {
+    pub(crate) fn accept_leader<P, E>(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        out: &mut Out<S, P, E>,
+    ) -> bool {
         match self.part {
             Part::Follower => {}
             Part::Candidate(_) => {

@@ -141,8 +141,8 @@ pub use error::Error;
 pub use id::{LogIndex, Position, Round, Sequence, SessionId, Term};
 pub use machine::StateMachine;
 pub use message::{
-    Append, Appended, Checkpoint, Entries, Entry, Event, Install, Installed, Message, Payload, Record,
-    Reply, Request, Response, Settled,
+    Append, Appended, Checkpoint, Entries, Entry, Event, Install, Installed, Message, Payload,
+    Record, Reply, Request, Response, Settled,
 };
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;

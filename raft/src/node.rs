@@ -172,8 +172,11 @@ impl<S: StateMachine> Raft<S> {
             counts: Counts::default(),
             queries: VecDeque::new(),
         };
-        node.recover_all(records)
-            .map_err(|(position, problem)| CorruptRecords { node: id, position, problem })?;
+        node.recover_all(records).map_err(|(position, problem)| CorruptRecords {
+            node: id,
+            position,
+            problem,
+        })?;
         node.log.recovered();
         if config.planted.is(Mutant::CommitsAllAtBoot) {
             node.commit = node.log.last_index();

@@ -82,8 +82,7 @@ impl<O: Clone> Sessions<O> {
             self.open.remove(&oldest);
         }
         let id = SessionId::new(index.get());
-        let session =
-            Session { used: index, unanswered: Sequence::ZERO, outputs: BTreeMap::new() };
+        let session = Session { used: index, unanswered: Sequence::ZERO, outputs: BTreeMap::new() };
         self.open.insert(id, session);
         id
     }
@@ -104,12 +103,7 @@ impl<O: Clone> Sessions<O> {
     }
 
     /// The command at `index` has returned `output`.
-    pub(crate) fn remember<C>(
-        &mut self,
-        index: LogIndex,
-        submission: &Submission<C>,
-        output: &O,
-    ) {
+    pub(crate) fn remember<C>(&mut self, index: LogIndex, submission: &Submission<C>, output: &O) {
         if let Some(session) = self.open.get_mut(&submission.session) {
             session.outputs.insert(submission.sequence, (index, output.clone()));
         }

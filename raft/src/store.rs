@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use cluster::threads::{CallError, Client, Threads};
 use cluster::{Node, NodeId};
 
-use crate::{
-    Error, Raft, Reply, Request, Response, Sequence, SessionId, StateMachine, Submission,
-};
+use crate::{Error, Raft, Reply, Request, Response, Sequence, SessionId, StateMachine, Submission};
 
 /// How long to wait before asking around again when nobody knows a leader.
 const BACKOFF: Duration = Duration::from_millis(5);

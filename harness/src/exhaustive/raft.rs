@@ -8,7 +8,9 @@ use ::raft::invariants::{
     ELECTION_SAFETY, LEADER_COMPLETENESS, LOG_MATCHING, NO_WAY_BACK, SNAPSHOTS_OF_COMMITTED,
     STATE_MACHINE_SAFETY,
 };
-use ::raft::{Config, Entry, Error, Image, LogIndex, Raft, Reply, Request, Response, StateMachine, Term};
+use ::raft::{
+    Config, Entry, Error, Image, LogIndex, Raft, Reply, Request, Response, StateMachine, Term,
+};
 use cluster::explore::{
     Ask, Bounds, Broken, Clocks, Disk, Fingerprint, Frame, Happened, Limits, Model, Play, Property,
     Report, View,
@@ -232,9 +234,8 @@ fn says(response: &Response<Cell>) -> Says {
     match response {
         Ok(Reply::Written { .. }) => Says::Written,
         Ok(Reply::Answer(value)) => Says::Saw(*value),
-        Ok(Reply::Opened(_) | Reply::Committed(_)) | Err(Error::Deposed | Error::SessionExpired) => {
-            Says::Unknown
-        }
+        Ok(Reply::Opened(_) | Reply::Committed(_))
+        | Err(Error::Deposed | Error::SessionExpired) => Says::Unknown,
         Err(Error::NotLeader { .. } | Error::Overloaded) => Says::Refused,
     }
 }

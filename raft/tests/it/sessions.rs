@@ -21,7 +21,12 @@ fn open(table: &mut Table, leader: u32) -> SessionId {
     }
 }
 
-fn submission(session: SessionId, sequence: u64, unanswered: u64, command: u64) -> Request<Journal> {
+fn submission(
+    session: SessionId,
+    sequence: u64,
+    unanswered: u64,
+    command: u64,
+) -> Request<Journal> {
     let (sequence, unanswered) = (Sequence::new(sequence), Sequence::new(unanswered));
     Request::Submit(Submission { session, sequence, unanswered, command })
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use raft::{Appended, Config, Install, Installed, LogIndex, Message, Position, Record, Round, Term};
+use raft::{
+    Appended, Config, Install, Installed, LogIndex, Message, Position, Record, Round, Term,
+};
 
 use crate::bed::config;
 use crate::journal::Journal;

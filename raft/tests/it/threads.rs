@@ -79,7 +79,9 @@ fn many_clients_at_once() {
                             let write = Request::Write(number * 1000 + value);
                             match client.ask(write, LIMIT).unwrap().unwrap() {
                                 Reply::Written { output, .. } => output,
-                                Reply::Opened(_) | Reply::Answer(_) | Reply::Committed(_) => panic!(),
+                                Reply::Opened(_) | Reply::Answer(_) | Reply::Committed(_) => {
+                                    panic!()
+                                }
                             }
                         })
                         .collect::<Vec<_>>()
