@@ -88,8 +88,7 @@ fn bully(mutant: bully::Mutant) -> Planted {
 
 fn raft(mutant: raft::Mutant) -> Planted {
     // Bugs in what the paper says show where elections are many and nothing covers them up.
-    let config = raft::Config::new(implementations::raft::Registers::default());
-    let config = config.with_textbook_elections();
+    let config = implementations::raft::config().with_textbook_elections();
     planted("raft", mutant, implementations::raft::with(config.plant(mutant)))
 }
 

@@ -418,6 +418,22 @@ pub const ALL: &[Scenario] = &[
         plan.at(10, Move::Crash(Whom::Any(1)));
         plan.at(85, Move::Restart(Whom::All));
     }),
+    nodes(
+        "laggard",
+        "a follower is cut off while the log goes on without it, and the leader dies as it catches up",
+        3,
+        |plan| {
+            for turn in 0..2 {
+                let percent = 6 + 46 * turn;
+                plan.at(percent, Move::Split(Split::Followers(1)));
+                plan.at(percent + 28, Move::Heal);
+                let healed = plan.steps.last().map_or(Duration::ZERO, |step| step.at);
+                let at = healed + plan.millis(1..=120);
+                plan.steps.push(Step { at, what: Move::Crash(Whom::Leader) });
+                plan.at(percent + 40, Move::Restart(Whom::All));
+            }
+        },
+    ),
     nodes("rolling-restart", "nodes are restarted, one at a time", 3, |plan| {
         for turn in 0..4 {
             plan.at(10 + 22 * turn, Move::Crash(Whom::Any(1)));

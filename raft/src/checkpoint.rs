@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::{Checkpoint, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part as Role, Raft};
+use crate::progress::Pace;
 use crate::session::Sessions;
 use crate::snapshot::{Chunk, Held, Part, Pieces, Snapshot, Unreadable, decode, encode};
 use crate::{LogIndex, Position, StateMachine};
@@ -110,7 +111,7 @@ impl<S: StateMachine> Raft<S> {
     /// Takes a snapshot of the machine as it is, if it is time and no other is being written.
     pub(crate) fn begin_snapshot_if_due(&mut self) {
         let last = self.snapshot.as_ref().map_or(0, |held| held.id.bytes);
-        let due = self.applied.get() % self.config.snapshot_every == 0
+        let due = self.applied.get().is_multiple_of(self.config.snapshot_every)
             || self.grown >= self.config.snapshot_bytes.max(last);
         if due && self.writing.is_none() {
             self.begin_snapshot();
@@ -193,6 +194,11 @@ impl<S: StateMachine> Raft<S> {
         let Writing { position, pieces, whole, .. } = writing;
         self.snapshot = Some(whole.unwrap_or_else(|| Held::new(position, pieces)));
         self.compaction_due = true;
+        if let Role::Leader(leadership) = &self.part {
+            let mut followers = leadership.followers.iter();
+            let beside = followers.any(|follower| matches!(follower.pace, Pace::Install(_)));
+            self.counts.beside += u64::from(beside);
+        }
     }
 
     /// Compacts the log if a snapshot has become durable since. Not at once, but with the next message
@@ -250,7 +256,7 @@ impl<S: StateMachine> Raft<S> {
         records: Vec<Record<S::Command>>,
     ) -> Result<(), (usize, String)> {
         let mut start = 0;
-        if let Some((first, held)) = last_snapshot(&records)? {
+        if let (Some((first, held)), _) = scan(&records)? {
             let (machine, sessions) = self.restored(&held).map_err(|it| (first, it.to_string()))?;
             self.machine = machine;
             self.sessions = sessions;
@@ -286,17 +292,15 @@ impl<S: StateMachine> Raft<S> {
     }
 }
 
-/// The last snapshot of which everything is there, and which record its checkpoint is.
-fn last_snapshot<C>(records: &[Record<C>]) -> Result<Option<(usize, Arc<Held>)>, (usize, String)> {
-    Ok(scan(records)?.0)
-}
-
 /// A complete snapshot, and where it begins.
 pub(crate) type Whole = Option<(usize, Arc<Held>)>;
 /// The beginning of one, what it covers, and what is there of it.
 pub(crate) type Begun = Option<(usize, Position, Pieces)>;
 
 /// The last snapshot of which everything is there, and the one that was begun after that.
+///
+/// # Errors
+/// Which record is wrong, and how.
 pub(crate) fn scan<C>(records: &[Record<C>]) -> Result<(Whole, Begun), (usize, String)> {
     let mut found = None;
     let mut current: Begun = None;

@@ -4,7 +4,7 @@
 //! - the configuration and the members: they never change;
 //! - what is left to read of a snapshot under way: the machines that are explored are written in one
 //!   flush;
-//! - `counts`, `incarnation` and the log's count of truncations: people and monitors look at them,
+//! - `counts`, `incarnation`, the term of a transfer's last part and the log's count of truncations: people and monitors look at them,
 //!   the node does not;
 //! - the generator: it is set back before every input, and what it draws are election timeouts;
 //! - `election_at` of a leader: it is drawn anew before it is next looked at, and `heartbeat_at`

@@ -44,6 +44,8 @@ pub(crate) struct Transfer {
 pub(crate) struct Incoming {
     pub(crate) id: SnapshotId,
     pub(crate) pieces: Pieces,
+    /// The term of the leader that sent of it last. People look at it, the node does not.
+    term: Term,
 }
 
 impl Transfer {
@@ -207,10 +209,12 @@ impl<S: StateMachine> Raft<S> {
         }
         if self.incoming.as_ref().is_none_or(|incoming| incoming.id != id) {
             self.counts.transfers += 1;
-            self.incoming = Some(Incoming { id, pieces: Pieces::default() });
+            self.incoming = Some(Incoming { id, pieces: Pieces::default(), term });
         }
         let Some(incoming) = &mut self.incoming else { return };
-        if offset == incoming.pieces.bytes() {
+        if offset == incoming.pieces.bytes() && !chunk.is_empty() {
+            self.counts.resumed += u64::from(incoming.term < term);
+            incoming.term = term;
             incoming.pieces.push(chunk);
         }
         let bytes = incoming.pieces.bytes();
@@ -227,7 +231,7 @@ impl<S: StateMachine> Raft<S> {
     /// Puts the snapshot that has come in the place of the machine and of the log before it. False,
     /// and nothing has changed, if it is none.
     fn install<P, E>(&mut self, out: &mut Out<S, P, E>) -> bool {
-        let Some(Incoming { id, pieces }) = self.incoming.take() else { return false };
+        let Some(Incoming { id, pieces, .. }) = self.incoming.take() else { return false };
         let held = Held::new(id.position, pieces);
         let verified = held.id == id || self.config.planted.is(Mutant::UnverifiedSnapshot);
         let restored = if verified { self.restored(&held).ok() } else { None };

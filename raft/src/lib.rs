@@ -76,6 +76,8 @@
 //! - A follower that installs a snapshot holds its bytes in memory, three times for a moment (as
 //!   received, in one piece, restored), and so does a node once that has taken one (as written). What
 //!   a restart leaves of a half-received snapshot is nothing.
+//! - A node that comes back with an empty disk, or with a copy of another's, is not recognised as such:
+//!   it can vote twice, or be missing what it acknowledged. Do not start it under its old name.
 //! - The members are fixed.
 //!
 //! # The shortest example

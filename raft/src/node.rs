@@ -133,6 +133,10 @@ pub(crate) struct Counts {
     pub(crate) snapshots: u64,
     /// Snapshots that this node began to receive.
     pub(crate) transfers: u64,
+    /// Transfers that went on with another leader.
+    pub(crate) resumed: u64,
+    /// Snapshots that this node finished while it sent one to a follower.
+    pub(crate) beside: u64,
     /// Snapshots that this node received and restored.
     pub(crate) installs: u64,
     /// Snapshots that this node received and could not restore.
@@ -747,6 +751,8 @@ impl<S: StateMachine> Node for Raft<S> {
             ("appends refused", self.counts.refusals),
             ("snapshots taken", self.counts.snapshots),
             ("snapshots begun to install", self.counts.transfers),
+            ("transfers resumed", self.counts.resumed),
+            ("snapshots beside a transfer", self.counts.beside),
             ("snapshots installed", self.counts.installs),
             ("snapshots unreadable", self.counts.unreadable),
             ("sessions", self.sessions.count() as u64),

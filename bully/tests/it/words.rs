@@ -87,7 +87,9 @@ impl Solo {
         let effects = self.turn(Input::Request { id, body });
         let answers = effects.into_iter().find_map(|effect| match effect {
             Effect::Respond { response, .. } => Some(response),
-            Effect::Persist(_) | Effect::Send { .. } | Effect::Emit(_) | Effect::Forget { .. } => None,
+            Effect::Persist(_) | Effect::Send { .. } | Effect::Emit(_) | Effect::Forget { .. } => {
+                None
+            }
         });
         answers.expect("an answer at once")
     }
@@ -121,7 +123,9 @@ fn now(monotonic: Timestamp) -> Now {
 fn sent(effects: &[EffectOf<Bully>]) -> Vec<(NodeId, Message)> {
     let send = |effect: &EffectOf<Bully>| match effect {
         Effect::Send { to, message, .. } => Some((*to, *message)),
-        Effect::Persist(_) | Effect::Respond { .. } | Effect::Emit(_) | Effect::Forget { .. } => None,
+        Effect::Persist(_) | Effect::Respond { .. } | Effect::Emit(_) | Effect::Forget { .. } => {
+            None
+        }
     };
     effects.iter().filter_map(send).collect()
 }

@@ -324,6 +324,37 @@ pub(super) fn failover(config: Config<Cell>, limits: &Limits) -> Report {
     explore(&model(config, writes(1), &LED, bounds), Figure3::default(), limits)
 }
 
+/// Snapshots at every other entry, nothing kept before them for anyone.
+fn compacting(config: Config<Cell>) -> Config<Cell> {
+    config.with_snapshot_every(2).with_keep_behind(0).with_lag_max(0)
+}
+
+/// A leader, a write that makes everyone take a snapshot, a crash at any point of that, and another
+/// leader.
+pub(super) fn compaction(config: Config<Cell>, limits: &Limits) -> Report {
+    let bounds = Bounds { crashes: 1, ..free(1, 1) };
+    let model = model(compacting(config), writes(1), &LED, bounds);
+    explore(&model, Figure3::default(), limits)
+}
+
+/// `n3` lacks what the others have dropped: it is sent a snapshot, parts of which come late, or not at
+/// all where more is sent than may be in flight, while another stands for leader.
+pub(super) fn install(config: Config<Cell>, limits: &Limits) -> Report {
+    let mut opening = LED.to_vec();
+    opening.extend([
+        Play::Ask(0, N1),
+        Play::Lose { from: N1, to: N3 },
+        Play::Deliver { from: N1, to: N2 },
+        Play::Deliver { from: N2, to: N1 },
+        Play::Lose { from: N1, to: N3 },
+        Play::Fire(N1),
+        Play::Settle,
+    ]);
+    let bounds = Bounds { disk: Disk::Instant, flight: 3, ..free(2, 1) };
+    let config = compacting(config).with_chunk_bytes(12);
+    explore(&model(config, writes(1), &opening, bounds), Figure3::default(), limits)
+}
+
 /// Two leaders after the first, and a write: logs that differ meet.
 pub(super) fn conflict(config: Config<Cell>, limits: &Limits) -> Report {
     let bounds = Bounds { disk: Disk::Instant, ..free(2, 1) };
@@ -574,6 +605,20 @@ pub(super) const RUNS: &[Run] = &[
     },
     Run {
         pattern: "raft",
+        name: "compaction",
+        about: "3 nodes with a leader, a write, a snapshot on each, 1 crash, another election",
+        expected: Expected::Holds,
+        explore: |limits| compaction(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "install",
+        about: "3 nodes, one is sent a snapshot in parts; 2 timers, 3 messages in flight",
+        expected: Expected::Holds,
+        explore: |limits| install(config(), limits),
+    },
+    Run {
+        pattern: "raft",
         name: "conflict",
         about: "3 nodes with a leader, a write, 2 more elections",
         expected: Expected::Holds,
@@ -725,5 +770,16 @@ pub(super) fn stages(mutant: ::raft::Mutant) -> Vec<Stage<Config<Cell>>> {
         | Mutant::LeaseIgnoresDrift
         | Mutant::ForgetsLeaseAtBoot
         | Mutant::OldReadIndex => Vec::new(),
+        Mutant::ForgetsBeforeDurable => vec![stage("compaction", compaction)],
+        // Left to the crate's own tests: sessions and damaged parts are not explored, a snapshot in
+        // the place of a conflicting log needs more elections than fit, and to send more than needed
+        // is slow, not wrong.
+        Mutant::AppliesRetries
+        | Mutant::ForgetsSessions
+        | Mutant::RefusesBelowSnapshot
+        | Mutant::KeepsConflictAfterInstall
+        | Mutant::UnverifiedSnapshot
+        | Mutant::AcknowledgesSnapshotBeforeDurable
+        | Mutant::CompactsPastInstalls => Vec::new(),
     }
 }

@@ -13,9 +13,11 @@ use crate::sometimes::{Marks, Onlooker, dlock as sometimes};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
-/// Locks as they come.
+/// Locks as they come, but for the shortest TTL, and for how often they take snapshots: often enough
+/// that a run of seconds has many.
 pub fn dlock() -> Implementation {
-    with(Config::default().with_ttl_min(Duration::from_millis(100)))
+    let config = Config::default().with_ttl_min(Duration::from_millis(100));
+    with(config.with_snapshot_every(40).with_keep_behind(8))
 }
 
 /// Locks, configured so.

@@ -14,9 +14,19 @@ use crate::sometimes::{Marks, Onlooker, raft as sometimes};
 use crate::subject::{Pattern, Seen};
 use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
-/// Raft as it comes.
+/// Raft as it comes, but for how often it takes snapshots.
 pub fn raft() -> Implementation {
-    with(Config::new(Registers::default()))
+    with(config())
+}
+
+/// The defaults, with snapshots so often that a run of seconds has many, in so small parts that a
+/// transfer has several, and so few entries kept that who is away needs one.
+pub fn config() -> Config<Registers> {
+    Config::new(Registers::default())
+        .with_snapshot_every(40)
+        .with_keep_behind(8)
+        .with_lag_max(120)
+        .with_chunk_bytes(256)
 }
 
 /// Raft, configured so.

@@ -27,6 +27,11 @@ pub(crate) const CATALOGUE: &[&str] = &[
     "a node ignores a candidate, for it hears a leader",
     "a node asks whether it would win, and does not stand",
     "a node is lent entries before an election",
+    "a node drops a part of its log that a snapshot covers",
+    "a node boots with a snapshot",
+    "a node installs a snapshot",
+    "a transfer of a snapshot goes on with another leader",
+    "a leader takes a snapshot while a follower installs one",
 ];
 
 /// What a node was a moment ago.
@@ -37,6 +42,7 @@ pub(crate) struct Last {
     role: Option<Role>,
     last: LogIndex,
     commit: LogIndex,
+    base: LogIndex,
     leaderships: u32,
 }
 
@@ -52,10 +58,11 @@ pub(crate) fn notice<S: StateMachine>(
         role: Some(node.role()),
         last: node.last_index(),
         commit: node.commit_index(),
+        base: node.base().index,
         leaderships: last.leaderships,
     };
     let before = std::mem::replace(last, now);
-    // Nothing is committed on a node that has just booted, whatever its log holds.
+    // What is committed on a node that has just booted is what its snapshot covers.
     let booted = !before.known || now.commit < before.commit;
     let led = before.role == Some(Role::Leader);
     let leads = now.role == Some(Role::Leader);
@@ -75,6 +82,8 @@ pub(crate) fn notice<S: StateMachine>(
     marks.set_if(9, !booted && now.commit.get() >= before.commit.get() + 10);
     marks.set_if(10, last.leaderships >= 3);
     marks.set_if(11, now.term.get() >= 10);
+    marks.set_if(18, !booted && now.base > before.base);
+    marks.set_if(19, booted && now.commit == now.base && now.base > LogIndex::ZERO);
 }
 
 /// Ticks off what a node's gauges show.
@@ -85,4 +94,7 @@ pub(crate) fn notice_gauges(gauges: &[(&'static str, u64)], marks: &mut Marks) {
     marks.set_if(15, gauge(gauges, "candidates ignored") > 0);
     marks.set_if(16, gauge(gauges, "canvasses") > gauge(gauges, "campaigns"));
     marks.set_if(17, gauge(gauges, "entries borrowed") > 0);
+    marks.set_if(20, gauge(gauges, "snapshots installed") > 0);
+    marks.set_if(21, gauge(gauges, "transfers resumed") > 0);
+    marks.set_if(22, gauge(gauges, "snapshots beside a transfer") > 0);
 }

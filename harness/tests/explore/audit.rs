@@ -27,6 +27,8 @@ fn raft_with_free_clocks() {
     check("raft", "pre-vote");
     check("raft", "transfer");
     check("raft", "reads, follower");
+    check("raft", "compaction");
+    check("raft", "install");
 }
 
 #[test]

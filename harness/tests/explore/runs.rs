@@ -63,6 +63,8 @@ runs! {
     raft_election: "raft", "election";
     raft_rivals: "raft", "rivals";
     raft_failover: "raft", "failover";
+    raft_compaction: "raft", "compaction";
+    raft_install: "raft", "install";
     raft_conflict: "raft", "conflict";
     raft_figure_8: "raft", "figure 8";
     raft_reads: "raft", "reads";

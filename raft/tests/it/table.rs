@@ -280,15 +280,6 @@ impl Table {
         &self.seats[self.place(id)].records
     }
 
-    /// Empties the disk of `id`, which is down.
-    pub(crate) fn wipe(&mut self, id: NodeId) {
-        let place = self.place(id);
-        let seat = &mut self.seats[place];
-        assert!(seat.node.is_none(), "a disk is not emptied under its process");
-        seat.records.clear();
-        (seat.dropped, seat.synced) = (0, 0);
-    }
-
     /// Lets `id` be elected by `voters`, and replicate to them.
     pub(crate) fn elect(&mut self, id: u32, voters: &[u32]) {
         self.tick(n(id));
