@@ -173,8 +173,11 @@ impl<S: StateMachine> Monitor<S> {
     }
 
     /// A node has dropped what a snapshot covers, its own or one that it was sent.
+    ///
+    /// It may have committed some of it in the very step in which it died, which nobody saw: then
+    /// those are the entries that stand there by log matching.
     fn compare_base(
-        &self,
+        &mut self,
         id: NodeId,
         node: &Raft<S>,
         seen: &mut Seen<S::Command>,
@@ -192,6 +195,9 @@ impl<S: StateMachine> Monitor<S> {
             let what = format!("the log of {id} begins at {base:?}, its snapshot ends at {covers}");
             return violated(SNAPSHOTS_OF_COMMITTED, what);
         }
+        if self.committed.len() < upto {
+            self.learn_committed(upto, base.term, node.term());
+        }
         match self.committed.get(upto - 1) {
             Some((entry, _)) if entry.position() == base => {}
             found => {
@@ -205,6 +211,22 @@ impl<S: StateMachine> Monitor<S> {
         seen.log.splice(seen.base..end, covered);
         seen.base = upto;
         Ok(())
+    }
+
+    /// Everything up to place `upto`, where an entry of `last` stands, was committed, in `term` at the
+    /// latest. Does nothing if that does not fit what was seen.
+    fn learn_committed(&mut self, upto: usize, last: Term, term: Term) {
+        let mut before = last;
+        let mut chain = Vec::new();
+        for place in (self.committed.len()..upto).rev() {
+            let mut here = self.entries.get(place).into_iter().flatten();
+            let Some(known) = here.find(|known| known.entry.term == before) else { return };
+            chain.push((Arc::clone(&known.entry), term));
+            before = known.before;
+        }
+        if self.committed.last().is_none_or(|(entry, _)| entry.term == before) {
+            self.committed.extend(chain.into_iter().rev());
+        }
     }
 
     /// Log matching, by induction: what has the same index and term is the same, and so is the term

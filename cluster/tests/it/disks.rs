@@ -316,3 +316,32 @@ fn a_wiped_node_comes_back_with_nothing() {
         assert_eq!(sim.durable(n(1)), [2]);
     }
 }
+
+/// What a node lets go is gone, counted from its boot; what it holds on to keeps its place, through
+/// damage and crashes.
+#[test]
+fn records_that_are_let_go_are_gone() {
+    let mut sim = sim(1, 4);
+    (1..=5).for_each(|value| done(&mut sim, 1, Ask::Append(value)));
+    done(&mut sim, 1, Ask::Forget(3));
+    assert_eq!(sim.durable(n(1)), [3, 4, 5]);
+    done(&mut sim, 1, Ask::Forget(2));
+    done(&mut sim, 1, Ask::Forget(0));
+    assert_eq!(sim.durable(n(1)), [3, 4, 5], "what is gone stays gone");
+    reboot(&mut sim, 1);
+    pass(&mut sim, 10);
+    assert_eq!(sim.node(n(1)).expect("up").written, [3, 4, 5]);
+    (6..=8).for_each(|value| done(&mut sim, 1, Ask::Append(value)));
+    // The second record since the boot, and with it what was there before.
+    done(&mut sim, 1, Ask::Forget(2));
+    assert_eq!(sim.durable(n(1)), [7, 8]);
+    done(&mut sim, 1, Ask::Forget(99));
+    assert_eq!(sim.durable(n(1)), [0u64; 0], "no more than is there");
+    done(&mut sim, 1, Ask::Append(9));
+    assert_eq!(sim.node(n(1)).expect("up").durable.0, 4, "the count goes on");
+    done(&mut sim, 1, Ask::Append(10));
+    inject(&mut sim, Fault::Rot { node: n(1), at_ppm: 0, damage: Damage::Flip });
+    reboot(&mut sim, 1);
+    let refusal = sim.refusal(n(1)).expect("sound records follow");
+    assert_eq!(refusal.position, 0);
+}

@@ -63,6 +63,8 @@ pub(crate) enum Ask {
     RingIn(Option<Duration>),
     /// Ring so often, each time as soon as may be.
     RingAtOnce(u32),
+    /// What is older than the record that was so many since the boot may go.
+    Forget(u64),
     /// Only for the leader.
     Lead,
     /// The numbers heard so far, in order.
@@ -141,6 +143,10 @@ impl Scribe {
             Ask::RingAtOnce(times) => {
                 self.due = Some(Timestamp::ZERO);
                 self.rings_left = times;
+                out.respond(id, Answer::Done);
+            }
+            Ask::Forget(before) => {
+                out.forget(PersistCount(before));
                 out.respond(id, Answer::Done);
             }
             Ask::Lead if self.config.leader == Some(self.id) => out.respond(id, Answer::Done),
