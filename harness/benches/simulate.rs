@@ -4,10 +4,13 @@
 //! - `loaded`: the same with 64 requests under way at any time; inputs handled a second.
 //! - `schedules`: bully of five, from its boot through 60 simulated seconds with a crash of the
 //!   leader and its return; schedules a second.
+//! - `swarm`: a raft of five under the suite's swarm of faults, with clients, observers and judges:
+//!   what a run of `cargo xtask conformance` costs; simulated time for each unit of real time.
 //!
 //! Each is measured several times; the median is printed, with the best beside it. Time is what this
 //! thread spent on its core, where the system tells (Linux), so that other work on the machine counts
-//! less; elsewhere it is what passed. The worlds are used as they are, without the suite's observers.
+//! less; elsewhere it is what passed. But for `swarm`, the worlds are used as they are, without the
+//! suite's observers.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -16,6 +19,9 @@ use std::time::{Duration, Instant};
 use bully::Bully;
 use cluster::sim::{Options, Sim};
 use cluster::{Cluster, Fault, Members, Node, NodeId, Timestamp};
+use harness::implementation::World;
+use harness::scenario::Scenario;
+use harness::{implementations, run, suite};
 use raft::{Image, LogIndex, Raft, Request, StateMachine};
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +132,22 @@ fn schedules(count: u64) -> Found {
     Found { units: count as f64 / spent.as_secs_f64(), spent, inputs }
 }
 
+fn swarm(runs: u64) -> Found {
+    let raft = implementations::named("raft").expect("it is registered");
+    let swarm = Scenario::named("swarm").expect("it exists");
+    let (begun, mut inputs, mut simulated) = (spent(), 0, Duration::ZERO);
+    for seed in 0..runs {
+        let (nodes, span) = (Some(NODES), suite::SPAN);
+        let options = run::Options { world: World::Sim, seed, nodes, span, trace: false };
+        let report = run::run(&raft, &swarm, &options).expect("it takes every fault");
+        assert_eq!(report.violations, []);
+        inputs += report.events;
+        simulated += report.elapsed;
+    }
+    let spent = spent() - begun;
+    Found { units: simulated.as_secs_f64() / spent.as_secs_f64(), spent, inputs }
+}
+
 fn report(name: &str, unit: &str, times: usize, measure: impl Fn() -> Found) {
     let mut found: Vec<Found> = (0..times).map(|_| measure()).collect();
     found.sort_by(|a, b| a.units.total_cmp(&b.units));
@@ -143,10 +165,11 @@ fn main() {
     // Run as a test, it only shows that it works.
     let (times, scale) = if std::env::args().any(|it| it == "--bench") { (7, 100) } else { (1, 1) };
     let only = std::env::var("SIMULATE").unwrap_or_default();
-    let rows: [(&str, &str, &dyn Fn() -> Found); 3] = [
+    let rows: [(&str, &str, &dyn Fn() -> Found); 4] = [
         ("quiet", "× real time", &|| quiet(60 * scale)),
         ("loaded", "inputs/s", &|| loaded(1_000 * scale)),
         ("schedules", "schedules/s", &|| schedules(scale)),
+        ("swarm", "× real time", &|| swarm(scale)),
     ];
     for (name, unit, measure) in rows {
         if name.contains(&only) {

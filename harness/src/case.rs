@@ -6,6 +6,7 @@
 mod file;
 mod steps;
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -152,6 +153,31 @@ impl Case {
     /// All that the suite leaves to chance.
     pub(crate) fn rng(&self) -> Rng {
         Rng::from_seed(self.seed ^ SUITE_STREAM).fork(2)
+    }
+}
+
+impl fmt::Display for Case {
+    /// What was drawn, in a few lines, with the words of a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nodes, clients, warm_up, span, .. } = self;
+        writeln!(f, "{nodes} nodes, {clients} clients, {warm_up:?} without faults, {span:?} with")?;
+        if self.world == World::Sim {
+            let Timing { latency, client_latency, sync } = &self.timing;
+            writeln!(
+                f,
+                "a message takes {latency:?}, to and from clients {client_latency:?}, a sync {sync:?}"
+            )?;
+        }
+        for step in &self.steps {
+            writeln!(f, "{}", steps::RawStep::line(step).trim_end())?;
+        }
+        let end = match (self.core_first, self.recovery) {
+            (true, true) => "just enough nodes are repaired and must serve, then all",
+            (true, false) => "just enough nodes are repaired and must serve",
+            (false, true) => "all is repaired, and it must serve and agree again",
+            (false, false) => "the run ends here",
+        };
+        write!(f, "{:>9.3} s  {end}", span.as_secs_f64())
     }
 }
 

@@ -56,7 +56,7 @@ pub use models::{
     At, Fence, FencedLock, FencedOp, Kv, KvAction, KvOp, Lock, LockOp, Log, LogOp, PerKey, Prefix,
     Register, RegisterOp,
 };
-pub use outlook::Outlook;
+pub use outlook::{Origins, Outlook};
 pub use text::Text;
 
 use part::Part;

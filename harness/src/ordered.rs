@@ -159,7 +159,7 @@ impl<'a, K: Clone + Ord + Debug, V: Clone + Eq + Hash + Debug> Key<'a, K, V> {
             while let Some((_, call, write)) = due.next_if(|&(ret, ..)| ret < operation.call) {
                 latest = latest.max(Some((call, write)));
             }
-            if let Some(found) = self.from_nowhere(place, seen, ret) {
+            if let Some(found) = self.unwritten(place, seen, ret) {
                 return Some(found);
             }
             if let Some((called, write)) = latest.filter(|&(called, _)| self.is_older(seen, called))
@@ -176,7 +176,7 @@ impl<'a, K: Clone + Ord + Debug, V: Clone + Eq + Hash + Debug> Key<'a, K, V> {
         None
     }
 
-    fn from_nowhere(&self, place: usize, seen: &Option<V>, ret: u64) -> Option<Found> {
+    fn unwritten(&self, place: usize, seen: &Option<V>, ret: u64) -> Option<Found> {
         if seen == self.init {
             return None;
         }

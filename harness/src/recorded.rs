@@ -32,6 +32,7 @@
 mod calls;
 mod edn;
 mod events;
+mod mutex;
 mod operations;
 
 use std::fmt;
@@ -45,7 +46,7 @@ pub enum Format {
     /// A log of Jepsen's: one event a line, after `INFO jepsen.util -`. The register holds nil at
     /// first.
     JepsenLog,
-    /// One map a line, with a `:key`. Every operation is answered.
+    /// One map a line, with a `:key`. Every operation is completed, by `:info` if nobody knows how.
     KvMap,
     /// EDN maps, in one vector or list or one after the other. The register holds 0 at first, and a
     /// read that was answered nil saw nothing we know of.
@@ -80,11 +81,14 @@ pub enum ModelName {
     CasRegister,
     /// A string for each key, at first empty, with get, put and append.
     Kv,
+    /// A lock, with acquire and release; for each key, if there are some. It does not matter who gives
+    /// it back. Where an answer to acquire holds a number, that is a fencing token, and must grow.
+    Mutex,
 }
 
 impl ModelName {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Register, Self::CasRegister, Self::Kv];
+    pub const ALL: [Self; 4] = [Self::Register, Self::CasRegister, Self::Kv, Self::Mutex];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -92,6 +96,7 @@ impl ModelName {
             Self::Register => "register",
             Self::CasRegister => "cas-register",
             Self::Kv => "kv",
+            Self::Mutex => "mutex",
         }
     }
 
@@ -163,8 +168,8 @@ pub enum RecordedError {
     },
     /// A call was not answered, in a format in which every call is.
     #[error(
-        "line {line}: found no answer to this call of process {process}, expected one: a kv-map \
-         answers every call; the file may have been cut off"
+        "line {line}: found no answer to this call of process {process}, expected one (:info if \
+         nobody knows what became of it): the file may have been cut off"
     )]
     Unfinished {
         /// Where the call is.
@@ -265,6 +270,7 @@ pub fn judge(
             decide(&Register { init }, &operations, limits)
         }
         ModelName::Kv => decide(&Kv, &operations::of_kv(&calls, format)?, limits),
+        ModelName::Mutex => decide(&mutex::Mutex, &operations::of_mutex(&calls)?, limits),
     };
     let left_out = calls.len() - operations;
     let elapsed = start.elapsed();

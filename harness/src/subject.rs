@@ -17,13 +17,19 @@ use crate::vocabulary::{Answer, Op};
 pub trait Subject: Cluster<Request = Op, Response = Answer> {
     /// What its world has seen broken so far, from the nodes' own states; the first of each
     /// guarantee. Empty in worlds that cannot look inside.
-    fn violations(&self) -> &[Violation];
+    fn violations(&self) -> &[Violation] {
+        &[]
+    }
 
     /// Whether nothing is on its way between replicas; none in worlds that cannot look inside.
-    fn settled(&self) -> Option<bool>;
+    fn settled(&self) -> Option<bool> {
+        None
+    }
 
     /// Whether all replicas agree by now; none in worlds that cannot look inside.
-    fn converged(&self) -> Option<Result<(), String>>;
+    fn converged(&self) -> Option<Result<(), String>> {
+        None
+    }
 
     /// How many records are durable on the disk of `node`; none in worlds that cannot look inside.
     fn durable(&self, _node: NodeId) -> Option<usize> {
@@ -31,10 +37,14 @@ pub trait Subject: Cluster<Request = Op, Response = Answer> {
     }
 
     /// A hash over everything that happened, in worlds that replay.
-    fn digest(&self) -> Option<u64>;
+    fn digest(&self) -> Option<u64> {
+        None
+    }
 
     /// How many inputs nodes have handled, in worlds that count them.
-    fn events(&self) -> u64;
+    fn events(&self) -> u64 {
+        0
+    }
 
     /// The rare states that a full run must have been in, and which of them this one was in. None in
     /// worlds that cannot look inside.
@@ -295,27 +305,7 @@ impl<P: Pattern> Cluster for InThreads<P> {
     }
 }
 
-impl<P: Pattern> Subject for InThreads<P> {
-    fn violations(&self) -> &[Violation] {
-        &[]
-    }
-
-    fn settled(&self) -> Option<bool> {
-        None
-    }
-
-    fn converged(&self) -> Option<Result<(), String>> {
-        None
-    }
-
-    fn digest(&self) -> Option<u64> {
-        None
-    }
-
-    fn events(&self) -> u64 {
-        0
-    }
-}
+impl<P: Pattern> Subject for InThreads<P> {}
 
 fn translate<P: Pattern>(
     completion: Completion<<P::Node as Node>::Response>,

@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: the comparison, by criterion.
+//! `cargo xtask bench`: what users wait for, measured.
 
 use std::process::ExitCode;
 
 use crate::shell::{cargo, step};
 
-/// Compare the implementations on the same work, and name the winner of each row.
+/// Compare the implementations on the same work, and name the winner of each row; then how fast
+/// histories are judged, and runs simulated.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only benches whose name contains this.
@@ -12,10 +13,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut command = vec!["bench", "--package", "harness", "--bench", "compare"];
-    if let Some(filter) = &args.filter {
-        command.extend(["--", filter]);
+    for (bench, what) in
+        [("compare", "comparison"), ("judge", "judging"), ("simulate", "simulating")]
+    {
+        let mut command = vec!["bench", "--package", "harness", "--bench", bench];
+        if let Some(filter) = &args.filter {
+            command.extend(["--", filter]);
+        }
+        step(what, &mut cargo(&command))?;
     }
-    step("benches", &mut cargo(&command))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,13 +1,15 @@
 //! `cargo xtask check`: the verdict on a history that someone else recorded.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use harness::linear::{Limits, Verdict};
 use harness::recorded::{self, Format, ModelName};
+
+use crate::input;
 
 /// Judge a history that someone else recorded.
 ///
@@ -28,6 +30,8 @@ pub(crate) struct Args {
     timeout: u64,
 }
 
+/// The largest history: two million events, or about a gigabyte once it is read.
+const MEBIBYTES_MAX: u64 = 128;
 /// The most configurations kept in memory: about a gigabyte.
 const STATES_MAX: usize = 20_000_000;
 
@@ -36,27 +40,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let format = args.format.as_deref().map(|it| Format::named(it).expect("clap let it through"));
     let time = Duration::from_secs(args.timeout);
     let limits = Limits { time: Some(time), states: STATES_MAX, steps: u64::MAX };
-    let bytes = match fs::read(&args.file) {
-        Ok(bytes) => bytes,
-        Err(error) => return Ok(no_verdict(&args.file, &error)),
-    };
-    match recorded::judge(&bytes, format, model, limits) {
-        Ok(judgement) => {
-            println!("{}: {judgement}", args.file.display());
-            Ok(match judgement.verdict {
-                Verdict::Holds => ExitCode::SUCCESS,
-                Verdict::Broken(_) => ExitCode::FAILURE,
-                Verdict::Unknown(_) => ExitCode::from(NO_VERDICT),
-            })
-        }
-        Err(error) => Ok(no_verdict(&args.file, &error)),
-    }
+    let bytes = input::read(&args.file, MEBIBYTES_MAX).context("no verdict")?;
+    let judgement = recorded::judge(&bytes, format, model, limits)
+        .with_context(|| format!("no verdict: {}", args.file.display()))?;
+    println!("{}: {judgement}", args.file.display());
+    Ok(match judgement.verdict {
+        Verdict::Holds => ExitCode::SUCCESS,
+        Verdict::Broken(_) => ExitCode::FAILURE,
+        Verdict::Unknown(_) => ExitCode::from(NO_VERDICT),
+    })
 }
 
-/// What a failure to judge exits with, told apart from a history that is not linearizable.
+/// What no verdict exits with, as every command that could not be carried out.
 const NO_VERDICT: u8 = 2;
-
-fn no_verdict(file: &Path, why: &dyn std::error::Error) -> ExitCode {
-    eprintln!("no verdict on {}: {why}", file.display());
-    ExitCode::from(NO_VERDICT)
-}

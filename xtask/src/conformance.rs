@@ -15,6 +15,7 @@ use clap::builder::PossibleValuesParser;
 use harness::case::Case;
 use harness::implementation::{Implementation, Setting, World};
 use harness::implementations::RIVALS;
+use harness::page::Killed;
 use harness::report;
 use harness::run::{NoRun, Options, Report, run_case};
 use harness::scenario::{self, Scenario};
@@ -24,6 +25,10 @@ use harness::suite::{self, Cell, Selection};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::input;
+
+/// The largest scenario file, and the largest matrix of planted bugs.
+const MEBIBYTES_MAX: u64 = 4;
 /// With how many seeds each simulated cell is run, unless told otherwise.
 const SEEDS: u64 = 200;
 
@@ -108,22 +113,21 @@ fn implementation_names() -> Vec<&'static str> {
     ours.chain(RIVALS).collect()
 }
 
-/// Whether an ordinary build has what the arguments ask for.
+/// Whether an ordinary build has those of `names`, or all if there are none, and the field's if wanted.
 #[cfg(not(feature = "rivals"))]
-fn is_enough(args: &Args) -> bool {
-    let rival = |name: &String| RIVALS.contains(&name.as_str());
-    !(args.rivals || args.implementation.iter().any(rival))
+fn is_enough(names: &[String], rivals: bool) -> bool {
+    !(rivals || names.iter().any(|name| RIVALS.contains(&name.as_str())))
 }
 
-/// Everyone who can be judged, the field's too if that is wanted or they are named. Who is absent
-/// from this machine is told of.
-fn judged(args: &Args) -> anyhow::Result<Vec<Implementation>> {
-    let chosen = |name: &str| {
-        args.implementation.is_empty() || args.implementation.iter().any(|wanted| wanted == name)
-    };
+/// Those of `names`, or all if there are none; the field's too if that is wanted or they are named. Who
+/// is absent from this machine is told of.
+fn judged(names: &[String], rivals: bool) -> anyhow::Result<Vec<Implementation>> {
+    let chosen = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let mut all = harness::implementations::all();
+    #[cfg(not(feature = "rivals"))]
+    assert!(is_enough(names, rivals), "another build has been asked for");
     #[cfg(feature = "rivals")]
-    if args.rivals || !args.implementation.is_empty() {
+    if rivals || !names.is_empty() {
         for (name, why) in harness::rivals::absent() {
             if chosen(name) {
                 println!("skipped: {name}: {why}");
@@ -140,7 +144,7 @@ fn judged(args: &Args) -> anyhow::Result<Vec<Implementation>> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     #[cfg(not(feature = "rivals"))]
-    if !is_enough(args) {
+    if !is_enough(&args.implementation, args.rivals) {
         return again_with("rivals");
     }
     if args.trace && args.seed.is_none() && args.scenario_file.is_none() {
@@ -149,17 +153,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.scenario_file {
         return replay_file(args, path);
     }
+    // What is wrong with a file is told before the work, not after it.
+    for (option, path) in [("json", &args.json), ("junit", &args.junit), ("shrink", &args.shrink)] {
+        if let Some(path) = path {
+            input::check_writable(path).with_context(|| format!("--{option}"))?;
+        }
+    }
+    let killed = args.mutants.as_deref().map(pages::read_mutants).transpose()?;
+    if let Some(dir) = &args.report {
+        fs::create_dir_all(dir).with_context(|| format!("--report {}", dir.display()))?;
+    }
     let selection = select(args)?;
     match args.seed {
         Some(seed) => replay(args, &selection, seed),
-        None => judge(args, &selection),
+        None => judge(args, &selection, &killed.unwrap_or_default()),
     }
 }
 
 fn select(args: &Args) -> anyhow::Result<Selection> {
     let chosen =
         |chosen: &[String], name: &str| chosen.is_empty() || chosen.iter().any(|it| it == name);
-    let implementations = judged(args)?;
+    let implementations = judged(&args.implementation, args.rivals)?;
     let scenarios = scenario::ALL
         .iter()
         .copied()
@@ -190,7 +204,7 @@ fn select(args: &Args) -> anyhow::Result<Selection> {
 }
 
 /// Every selected run, and the tables.
-fn judge(args: &Args, selection: &Selection) -> anyhow::Result<ExitCode> {
+fn judge(args: &Args, selection: &Selection, killed: &[Killed]) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let bar = progress_bar(suite::runs(selection));
     let cells = suite::judge(selection, &|| bar.inc(1))?;
@@ -215,8 +229,7 @@ fn judge(args: &Args, selection: &Selection) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("--junit {}", path.display()))?;
     }
     if let Some(dir) = &args.report {
-        let mutants = args.mutants.as_deref();
-        pages::write(dir, mutants, selection, &cells, start.elapsed())?;
+        pages::write(dir, killed, selection, &cells, start.elapsed())?;
     }
     let failed = cells.iter().filter(|cell| cell.failed()).count();
     let missing = if is_full(args) { unreached(&cells) } else { Vec::new() };
@@ -270,6 +283,7 @@ fn progress_bar(runs: u64) -> ProgressBar {
 /// One seed of every selected cell, told in full.
 fn replay(args: &Args, selection: &Selection, seed: u64) -> anyhow::Result<ExitCode> {
     let mut failed = false;
+    let mut runs = 0;
     for implementation in &selection.implementations {
         for scenario in &selection.scenarios {
             for &world in &selection.worlds {
@@ -279,9 +293,11 @@ fn replay(args: &Args, selection: &Selection, seed: u64) -> anyhow::Result<ExitC
                 println!("{} × {} × {world}, seed {seed}", implementation.name, scenario.name);
                 match harness::run::run(implementation, scenario, &options) {
                     Ok(report) => {
+                        runs += 1;
+                        let case = Case::draw(implementation, scenario, &options);
+                        tell_drawn(&case);
                         failed |= tell(implementation, scenario.beyond, &report);
                         if let Some(path) = &args.shrink {
-                            let case = Case::draw(implementation, scenario, &options);
                             shrink(implementation, &case, &report, path)?;
                         }
                     }
@@ -290,6 +306,9 @@ fn replay(args: &Args, selection: &Selection, seed: u64) -> anyhow::Result<ExitC
                 }
             }
         }
+    }
+    if runs == 0 {
+        bail!("nothing was run: none of the implementations can take any of the scenarios");
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -316,33 +335,35 @@ fn shrink(
 
 /// The run that a file describes, of the implementation that it names or of those chosen.
 fn replay_file(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
-    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        anyhow::anyhow!("{}: line {line} is not UTF-8", path.display())
-    })?;
-    let case = Case::from_toml(text).with_context(|| path.display().to_string())?;
-    let named = case.implementation.iter().filter(|_| args.implementation.is_empty());
-    let wanted: Vec<&String> = named.chain(&args.implementation).collect();
-    let known = implementation_names();
-    if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
-        let names = known.join(", ");
-        bail!("{}: no implementation is called \"{unknown}\"; one of {names}", path.display());
+    let text = input::read_text(path, MEBIBYTES_MAX)?;
+    let case = Case::from_toml(&text).with_context(|| path.display().to_string())?;
+    let names: Vec<String> = match &case.implementation {
+        Some(name) if args.implementation.is_empty() => vec![name.clone()],
+        _ => args.implementation.clone(),
+    };
+    #[cfg(not(feature = "rivals"))]
+    if !is_enough(&names, args.rivals) {
+        return again_with("rivals");
     }
     let mut failed = false;
-    for implementation in judged(args)? {
-        if !wanted.is_empty() && !wanted.iter().any(|name| *name == implementation.name) {
-            continue;
-        }
+    let mut runs = 0;
+    for implementation in judged(&names, args.rivals)? {
         println!(
             "{} × {} × {}, seed {}",
             implementation.name, case.scenario, case.world, case.seed
         );
         match run_case(&implementation, &case, args.trace) {
-            Ok(report) => failed |= tell_case(&implementation, &case, &report),
+            Ok(report) => {
+                runs += 1;
+                tell_drawn(&case);
+                failed |= tell_case(&implementation, &case, &report);
+            }
             Err(no_run @ NoRun::Config(_)) => bail!("{}: {no_run}", implementation.name),
             Err(no_run) => println!("  cannot take this fault: {no_run}"),
         }
+    }
+    if runs == 0 {
+        bail!("{}: nothing was run", path.display());
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -357,6 +378,13 @@ fn tell_case(implementation: &Implementation, case: &Case, report: &Report) -> b
         if shown { "breaks" } else { "does not break" }
     );
     !shown
+}
+
+/// Prints what there is to a run before it is run.
+fn tell_drawn(case: &Case) {
+    for line in case.to_string().lines() {
+        println!("  {line}");
+    }
 }
 
 /// Prints one run. Whether it failed.

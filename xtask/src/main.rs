@@ -6,6 +6,7 @@ mod ci;
 mod conformance;
 mod demos;
 mod exhaustive;
+mod input;
 mod mutants;
 mod shell;
 mod test;

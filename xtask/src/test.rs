@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         mutants.extend(["--package", package]);
     }
     mutants.extend(["--features", "bully/mutants,raft/mutants,dlock/mutants,quorum/mutants"]);
-    mutants.extend(["--features", "harness/mutants", "--test", "it", "mutants"]);
+    mutants.extend(["--features", "harness/mutants", "--test", "it", "--test", "page", "mutants"]);
     if filter.is_none() {
         step("planted bugs are caught", &mut cargo(&mutants))?;
     }

@@ -1,12 +1,14 @@
 //! Cases as files that people read, write and keep.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use toml::Spanned;
 
 use crate::guarantee::Guarantee;
 use crate::implementation::World;
+use crate::implementations::{self, RIVALS};
 
 use super::steps::RawStep;
 use super::{Case, Timing, WARM_UP};
@@ -50,17 +52,58 @@ impl Serialize for Span {
     }
 }
 
+/// A seed. TOML's numbers end where half of the seeds begin; those are written in quotes.
+#[derive(Clone, Copy)]
+struct Seed(u64);
+
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Numbers;
+        impl de::Visitor<'_> for Numbers {
+            type Value = Seed;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from 0 to {}, in quotes if above {}", u64::MAX, i64::MAX)
+            }
+
+            fn visit_i64<E: de::Error>(self, seed: i64) -> Result<Seed, E> {
+                let unexpected = de::Unexpected::Signed(seed);
+                u64::try_from(seed).map(Seed).map_err(|_| E::invalid_value(unexpected, &self))
+            }
+
+            fn visit_u64<E: de::Error>(self, seed: u64) -> Result<Seed, E> {
+                Ok(Seed(seed))
+            }
+
+            fn visit_str<E: de::Error>(self, seed: &str) -> Result<Seed, E> {
+                let unexpected = de::Unexpected::Str(seed);
+                seed.parse().map(Seed).map_err(|_| E::invalid_value(unexpected, &self))
+            }
+        }
+        deserializer.deserialize_any(Numbers)
+    }
+}
+
+impl Serialize for Seed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match i64::try_from(self.0) {
+            Ok(seed) => serializer.serialize_i64(seed),
+            Err(_) => serializer.serialize_str(&self.0.to_string()),
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct RawCase {
     scenario: String,
-    implementation: Option<String>,
+    implementation: Option<Spanned<String>>,
     breaks: Option<Guarantee>,
     world: World,
-    seed: u64,
+    seed: Seed,
     nodes: Spanned<usize>,
     clients: Spanned<u32>,
-    warm_up: Span,
+    warm_up: Spanned<Span>,
     span: Spanned<Span>,
     core_first: bool,
     recovery: bool,
@@ -76,10 +119,10 @@ impl Default for RawCase {
             implementation: None,
             breaks: None,
             world: World::Sim,
-            seed: 1,
+            seed: Seed(1),
             nodes: Spanned::new(0..0, 5),
             clients: Spanned::new(0..0, 4),
-            warm_up: Span(WARM_UP),
+            warm_up: Spanned::new(0..0, Span(WARM_UP)),
             span: Spanned::new(0..0, Span(Duration::from_secs(6))),
             core_first: false,
             recovery: true,
@@ -99,6 +142,8 @@ struct RawTiming {
 
 /// The most nodes and clients that a file may ask for.
 const MANY: usize = 64;
+/// The most steps that a file may have.
+const STEPS_MAX: usize = 10_000;
 /// The longest that faults may last.
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -164,6 +209,11 @@ impl Case {
     /// [`BadCase`] names the line, the field, and what was expected.
     pub fn from_toml(text: &str) -> Result<Self, BadCase> {
         let bad = |(place, problem): (Place, String)| BadCase::at(text, place, problem);
+        if text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#')) {
+            let problem = "found nothing, expected a field such as `implementation = \"raft\"` or \
+                           `[[step]]`";
+            return Err(bad((Place(0), problem.to_owned())));
+        }
         let raw: RawCase = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
             let problem = error.message();
@@ -177,9 +227,12 @@ impl Case {
         })?;
         let nodes = within(&raw.nodes, "nodes", 1, MANY).map_err(bad)?;
         let clients = within(&raw.clients, "clients", 1, MANY as u32).map_err(bad)?;
-        let span = raw.span.get_ref().0;
-        if span > LONG {
-            return Err(bad((Place::of(&raw.span), "`span` is longer than 1h".to_owned())));
+        let span = not_long(&raw.span, "span").map_err(bad)?;
+        let warm_up = not_long(&raw.warm_up, "warm-up").map_err(bad)?;
+        let implementation = raw.implementation.map(known).transpose().map_err(bad)?;
+        if let Some(step) = raw.steps.get(STEPS_MAX) {
+            let problem = format!("this is one `[[step]]` more than {STEPS_MAX}, the most allowed");
+            return Err(bad((Place::of(step), problem)));
         }
         let mut steps = Vec::new();
         for step in raw.steps {
@@ -188,14 +241,14 @@ impl Case {
         }
         steps.sort_by_key(|step| step.at);
         Ok(Self {
-            implementation: raw.implementation,
+            implementation,
             scenario: raw.scenario,
             breaks: raw.breaks,
             world: raw.world,
-            seed: raw.seed,
+            seed: raw.seed.0,
             nodes,
             clients,
-            warm_up: raw.warm_up.0.min(LONG),
+            warm_up,
             span,
             core_first: raw.core_first,
             recovery: raw.recovery,
@@ -211,13 +264,13 @@ impl Case {
     pub fn to_toml(&self) -> String {
         let raw = RawCase {
             scenario: self.scenario.clone(),
-            implementation: self.implementation.clone(),
+            implementation: self.implementation.clone().map(|it| Spanned::new(0..0, it)),
             breaks: self.breaks,
             world: self.world,
-            seed: self.seed,
+            seed: Seed(self.seed),
             nodes: Spanned::new(0..0, self.nodes),
             clients: Spanned::new(0..0, self.clients),
-            warm_up: Span(self.warm_up),
+            warm_up: Spanned::new(0..0, Span(self.warm_up)),
             span: Spanned::new(0..0, Span(self.span)),
             core_first: self.core_first,
             recovery: self.recovery,
@@ -276,7 +329,27 @@ fn field_at(text: &str, start: usize) -> Option<&str> {
     line.split_once('=').map(|(field, _)| field.trim())
 }
 
-fn within<T: Copy + PartialOrd + std::fmt::Display>(
+/// The name of an implementation, if there is one of that name.
+fn known(name: Spanned<String>) -> Result<String, (Place, String)> {
+    let ours = implementations::all().into_iter().map(|implementation| implementation.name);
+    let all: Vec<&str> = ours.chain(RIVALS).collect();
+    if all.contains(&name.get_ref().as_str()) {
+        return Ok(name.into_inner());
+    }
+    let problem =
+        format!("`implementation` is {name:?}, expected one of {all:?}", name = name.get_ref());
+    Err((Place::of(&name), problem))
+}
+
+pub(super) fn not_long(field: &Spanned<Span>, name: &str) -> Result<Duration, (Place, String)> {
+    let Span(span) = *field.get_ref();
+    if span <= LONG {
+        return Ok(span);
+    }
+    Err((Place::of(field), format!("`{name}` is longer than 1h, the longest allowed")))
+}
+
+pub(super) fn within<T: Copy + PartialOrd + fmt::Display>(
     field: &Spanned<T>,
     name: &str,
     least: T,

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use crate::moves::{Move, Split, Step, Whom};
 
-use super::file::{Place, Span};
+use super::file::{Place, Span, not_long, within};
 
 /// One `[[step]]`. Which fields it needs and takes, `do` decides.
 #[derive(Default, Serialize, Deserialize)]
@@ -49,6 +49,11 @@ enum Node {
     Name(String),
 }
 
+/// The most that a clock may drift, in millionths: the worlds know no more.
+const DRIFT_MAX: u32 = 500_000;
+/// The furthest that a wall clock may jump, in milliseconds: a century.
+const JUMP_MAX: i64 = 100 * 366 * 24 * 3_600 * 1_000;
+
 /// Every `do`, for error messages.
 const DEEDS: &str = "crash, crash-after, restart, pause, resume, power-loss, isolate-leader, \
     isolate-followers, halves, ring, bridge, chain, blind-pair, deafen-leader, mute-leader, partition, cut, heal, \
@@ -57,7 +62,10 @@ const DEEDS: &str = "crash, crash-after, restart, pause, resume, power-loss, iso
 impl RawStep {
     /// The step that it says, for a cluster of `nodes` nodes; `place` is where it stands.
     pub(super) fn read(mut self, nodes: usize, place: Place) -> Result<Step, (Place, String)> {
-        let at = required(&mut self.at, "at", "a step", place)?.0;
+        let Some(at) = self.at.take() else {
+            return Err((place, "a step needs `at`, such as \"500ms\"".to_owned()));
+        };
+        let at = not_long(&at, "at")?;
         let Some(deed) = self.r#do.take() else {
             return Err((place, format!("a step needs `do`, one of {DEEDS}")));
         };
@@ -80,8 +88,12 @@ impl RawStep {
             "pause" => Move::Pause(self.whom(nodes)?),
             "resume" => Move::Resume(self.whom_or(Whom::All, nodes)?),
             "power-loss" => Move::PowerLoss,
-            "isolate-leader" => Move::Split(Split::LeaderAnd(optional(&mut self.with))),
-            "isolate-followers" => Move::Split(Split::Followers(optional_or(&mut self.count, 1))),
+            "isolate-leader" => {
+                Move::Split(Split::LeaderAnd(up_to(&mut self.with, "with", 0, 0, nodes - 1)?))
+            }
+            "isolate-followers" => {
+                Move::Split(Split::Followers(up_to(&mut self.count, "count", 1, 1, nodes)?))
+            }
             "halves" => Move::Split(Split::Halves),
             "ring" => Move::Split(Split::Ring),
             "bridge" => Move::Split(Split::Bridge),
@@ -97,18 +109,19 @@ impl RawStep {
             "heal" => Move::Heal,
             "links" => self.links()?,
             "clock" => {
-                let drift_ppm = optional(&mut self.drift_ppm);
-                let jump_nanos = optional(&mut self.jump_ms).saturating_mul(1_000_000);
-                let clock = ClockFault { drift_ppm, jump_nanos };
+                let drift = DRIFT_MAX.cast_signed();
+                let drift_ppm = up_to(&mut self.drift_ppm, "drift-ppm", 0, -drift, drift)?;
+                let jump_ms = up_to(&mut self.jump_ms, "jump-ms", 0, -JUMP_MAX, JUMP_MAX)?;
+                let clock = ClockFault { drift_ppm, jump_nanos: jump_ms * 1_000_000 };
                 Move::Clock { whom: self.whom(nodes)?, clock }
             }
             "skew-clocks" => Move::SkewClocks {
-                drift_ppm_max: optional(&mut self.drift_ppm_max),
-                jump_max: optional(&mut self.jump_max).0,
+                drift_ppm_max: up_to(&mut self.drift_ppm_max, "drift-ppm-max", 0, 0, DRIFT_MAX)?,
+                jump_max: short(&mut self.jump_max, "jump-max")?.unwrap_or_default(),
             },
             "disk" => {
                 let disk = DiskFault {
-                    slow: optional(&mut self.slow).0,
+                    slow: short(&mut self.slow, "slow")?.unwrap_or_default(),
                     stalled: optional(&mut self.stalled),
                     full: optional(&mut self.full),
                     torn: optional(&mut self.torn),
@@ -125,7 +138,12 @@ impl RawStep {
             "crash-client" => Move::CrashClient { holding: optional(&mut self.holding) },
             "pause-client" => Move::PauseClient {
                 holding: optional(&mut self.holding),
-                pause: required(&mut self.r#for, "for", deed, place)?.0,
+                pause: match short(&mut self.r#for, "for")? {
+                    Some(pause) => pause,
+                    None => {
+                        return Err((place, format!("`{deed}` needs `for`, such as \"200ms\"")));
+                    }
+                },
             },
             other => return Err((place, format!("unknown `do`: \"{other}\"; one of {DEEDS}"))),
         })
@@ -137,6 +155,10 @@ impl RawStep {
         };
         let at = Place::of(&groups);
         let groups = groups.into_inner();
+        if groups.len() < 2 {
+            let problem = "`groups` has fewer than two sides, expected such as [[1, 2], [3]]";
+            return Err((at, problem.to_owned()));
+        }
         let mut seen = Vec::new();
         for &node in groups.iter().flatten() {
             member(node, nodes, at)?;
@@ -154,7 +176,7 @@ impl RawStep {
             loss_ppm: share(&mut self.loss_ppm, "loss-ppm")?,
             duplicate_ppm: share(&mut self.duplicate_ppm, "duplicate-ppm")?,
             delay_ppm: share(&mut self.delay_ppm, "delay-ppm")?,
-            delay_max: optional(&mut self.delay_max).0,
+            delay_max: short(&mut self.delay_max, "delay-max")?.unwrap_or_default(),
         }))
     }
 
@@ -169,7 +191,7 @@ impl RawStep {
             Node::Number(number) => Whom::Node(member(number, nodes, place)?),
             Node::Name(name) => match name.as_str() {
                 "leader" => Whom::Leader,
-                "any" => Whom::Any(optional_or(&mut self.count, 1)),
+                "any" => Whom::Any(up_to(&mut self.count, "count", 1, 1, nodes)?),
                 "followers" => Whom::Followers,
                 "all" => Whom::All,
                 other => {
@@ -196,6 +218,15 @@ impl RawStep {
             r#for "for",
         );
         None
+    }
+
+    /// `step` in a line: when, what, and then as in a file.
+    pub(super) fn line(step: &Step) -> String {
+        let mut raw = Self::default();
+        let what = raw.fill(&step.what);
+        let fields = toml::to_string(&raw).expect("a step is plain data");
+        let fields: Vec<&str> = fields.lines().collect();
+        format!("{:>9.3} s  {what}  {}", step.at.as_secs_f64(), fields.join(", "))
     }
 
     /// How `step` stands in a file.
@@ -330,8 +361,23 @@ fn optional<T: Default>(field: &mut Option<Spanned<T>>) -> T {
     field.take().map(Spanned::into_inner).unwrap_or_default()
 }
 
-fn optional_or<T>(field: &mut Option<Spanned<T>>, usual: T) -> T {
-    field.take().map_or(usual, Spanned::into_inner)
+/// A number from `least` to `most`; `usual` where none is given.
+fn up_to<T: Copy + PartialOrd + std::fmt::Display>(
+    field: &mut Option<Spanned<T>>,
+    name: &str,
+    usual: T,
+    least: T,
+    most: T,
+) -> Result<T, (Place, String)> {
+    field.take().map_or(Ok(usual), |value| within(&value, name, least, most))
+}
+
+/// A duration that is not absurdly long.
+fn short(
+    field: &mut Option<Spanned<Span>>,
+    name: &str,
+) -> Result<Option<Duration>, (Place, String)> {
+    field.take().map(|value| not_long(&value, name)).transpose()
 }
 
 fn share(field: &mut Option<Spanned<u32>>, name: &str) -> Result<u32, (Place, String)> {
@@ -355,6 +401,9 @@ fn members(
     let mut field = field;
     let at = field.as_ref().map_or(place, Place::of);
     let numbers = required(&mut field, name, deed, place)?;
+    if numbers.is_empty() {
+        return Err((at, format!("`{name}` names no node, expected at least one")));
+    }
     numbers.into_iter().map(|number| member(number, nodes, at)).collect()
 }
 

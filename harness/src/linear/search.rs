@@ -15,19 +15,27 @@
 //!
 //! - After an unanswered operation nothing is tried that could as well have come without it: that
 //!   leads to where it is allowed anyway and gives the same state.
-//! - A place is not entered if its state rules out the outcome of an open operation for good, and
-//!   nothing is left that could change that (the model's [`Outlook`]).
+//! - A place is not entered if its state rules out the outcome of an operation that is open, or whose
+//!   answer comes soon, for good, and nothing is left that could change that (the model's
+//!   [`Outlook`]). Where there is one way alone to that outcome, all that is missing on the way must
+//!   still be to come.
+//! - Where there is one way alone to every outcome, an unanswered operation that is on none of them is
+//!   not tried: nobody saw it, and an order without it will do.
 //!
 //! They do not get into each other's way: each replaces an order by one that is no longer, so the
 //! shortest order that goes on from any place met is always found.
 
 use std::cmp::Reverse;
 
-use super::outlook::{Outlook, Saviours};
+use super::outlook::{Outlook, Saviours, Ways};
 use super::part::Part;
 use super::seen::{Place, Seen};
 use super::states::States;
 use super::{Budget, Exhausted, Model, Operation};
+
+/// How many answers ahead the search looks for outcomes that are ruled out for good: a wrong turn that
+/// shows only then costs all orders of what lies between.
+pub(super) const AHEAD: usize = 64;
 
 /// How far a search came in its turn.
 pub(super) enum Progress {
@@ -48,6 +56,9 @@ pub(super) struct Search<'a, M: Model> {
     part: Part,
     states: States<'a, M>,
     saviours: Saviours,
+    ways: Ways<M::Op>,
+    /// For each unanswered operation, whether anybody may have seen it.
+    noticed: Vec<bool>,
     seen: Seen,
     slot_words: usize,
     /// Where the search is, from the start on.
@@ -90,11 +101,16 @@ impl<'a, M: Model> Search<'a, M> {
     pub(super) fn new(model: &'a M, operations: &'a [Operation<M::Op>], part: Part) -> Self {
         let slot_words = part.slots.div_ceil(64);
         let unanswered_words = part.unanswered.div_ceil(64);
+        let mut states = States::new(model, operations);
+        let mut ways = Ways::new(model, &part, operations);
+        let noticed = ways.noticed(model, &part, operations, &mut states);
         Self {
             model,
             operations,
-            states: States::new(model, operations),
+            states,
             saviours: Saviours::new(&part),
+            ways,
+            noticed,
             seen: Seen::new(slot_words, unanswered_words),
             slot_words,
             frames: Vec::new(),
@@ -164,20 +180,65 @@ impl<'a, M: Model> Search<'a, M> {
         false
     }
 
-    /// An open operation whose outcome is ruled out for good, if there is one.
+    /// An operation that is open, or whose answer comes soon, and whose outcome is ruled out for good, if
+    /// there is one.
     fn find_hopeless(&mut self) -> Option<u32> {
         let outlook = self.model.outlook()?;
         let rank = self.place.rank as usize;
         for at in 0..self.part.open(rank).len() {
             let number = self.part.open(rank)[at];
-            if !self.is_ordered(number)
-                && self.states.rules_out(&self.part, self.place.state, number, outlook)
-                && !self.can_be_saved(number, outlook)
-            {
+            if !self.is_ordered(number) && self.is_hopeless(number, outlook) {
                 return Some(number);
             }
         }
-        None
+        let soon = self.part.answered.min(rank + AHEAD);
+        // Without the open ones: those have been asked.
+        let deadline = self.answer_of(rank);
+        (self.place.rank + 1..super::part::number(soon)).find(|&number| {
+            let kind = self.part.kind[number as usize];
+            self.part.observes[kind as usize]
+                && self.call_of(number) > deadline
+                && self.is_hopeless(number, outlook)
+        })
+    }
+
+    /// Whether the outcome of the answered operation of that rank, which is not ordered yet, is ruled out
+    /// for good.
+    fn is_hopeless(&mut self, rank: u32, outlook: &dyn Outlook<M::State, M::Op>) -> bool {
+        let Self { part, operations, states, ways, place, slot_words, .. } = self;
+        let operation = |number: u32| &operations[part.source[number as usize] as usize];
+        let deadline = operation(place.rank).ret;
+        if let Some(way) = ways.of(rank, part, operations, states, outlook) {
+            if way.is_impossible {
+                return true;
+            }
+            // From its end back to the present state, or to its begin if that is still to come: whatever
+            // of it is to come must not be behind.
+            let is_behind = |number: u32| {
+                Some(operation(number).call) <= deadline
+                    && is_ordered(part, place, *slot_words, number)
+            };
+            for &(number, state) in way.steps.iter().rev() {
+                if state == place.state {
+                    return false;
+                }
+                if is_behind(number) {
+                    return true;
+                }
+            }
+            return way.from_init && place.state != States::<M>::INIT;
+        }
+        self.states.rules_out(&self.part, self.place.state, rank, outlook)
+            && !self.can_be_saved(rank, outlook)
+    }
+
+    fn call_of(&self, number: u32) -> u64 {
+        self.operations[self.part.source[number as usize] as usize].call
+    }
+
+    fn answer_of(&self, rank: usize) -> u64 {
+        let operation = &self.operations[self.part.source[rank] as usize];
+        operation.ret.expect("what has a rank was answered")
     }
 
     /// Whether an operation that is not ordered yet may come before the answered operation of that
@@ -276,7 +337,7 @@ impl<'a, M: Model> Search<'a, M> {
         // In the order of their calls, so that of equal ones the first is taken.
         for nth in 0..self.part.called[rank] {
             let number = self.part.answered as u32 + nth;
-            if !self.is_ordered(number) {
+            if self.noticed[nth as usize] && !self.is_ordered(number) {
                 self.consider(number, without);
             }
         }

@@ -64,8 +64,40 @@ impl Text {
             return start == self;
         }
         match &self.0.before {
-            None => self.0.piece.as_bytes().starts_with(start.to_string().as_bytes()),
+            None => {
+                // From its end on: that is where texts differ that grew from one.
+                let (whole, mut end) = (self.0.piece.as_bytes(), start.len());
+                start.backwards().all(|piece| {
+                    let from = end - piece.len();
+                    let is_same = whole[from..end] == *piece.as_bytes();
+                    end = from;
+                    is_same
+                })
+            }
             Some(_) => self.to_string().as_bytes().starts_with(start.to_string().as_bytes()),
+        }
+    }
+
+    /// Whether a text as long as this one has the same bytes.
+    fn is_same(&self, other: &Self) -> bool {
+        let (mut ones, mut others) = (self.backwards(), other.backwards());
+        let (mut one, mut two): (&[u8], &[u8]) = (&[], &[]);
+        loop {
+            while one.is_empty() {
+                let Some(piece) = ones.next() else { return true };
+                one = piece.as_bytes();
+            }
+            while two.is_empty() {
+                let Some(piece) = others.next() else { return true };
+                two = piece.as_bytes();
+            }
+            let len = one.len().min(two.len());
+            let (one_left, one_end) = one.split_at(one.len() - len);
+            let (two_left, two_end) = two.split_at(two.len() - len);
+            if one_end != two_end {
+                return false;
+            }
+            (one, two) = (one_left, two_left);
         }
     }
 
@@ -92,13 +124,7 @@ impl PartialEq for Text {
         if (self.0.len, self.0.hash) != (other.0.len, other.0.hash) {
             return false;
         }
-        let bytes = |text: &Self| -> Vec<u8> {
-            text.backwards().flat_map(|piece| piece.bytes().rev()).collect()
-        };
-        match (&self.0.before, &other.0.before) {
-            (None, None) => self.0.piece == other.0.piece,
-            _ => bytes(self) == bytes(other),
-        }
+        self.is_same(other)
     }
 }
 

@@ -31,12 +31,9 @@ pub(super) enum Kind {
 pub(super) fn read(text: &str, format: Format) -> Result<Vec<Event<'_>>, RecordedError> {
     match format {
         Format::JepsenLog => read_log(text),
-        Format::KvMap => read_maps(text, |event| match (event.kind, &event.key) {
-            (Kind::Fail | Kind::Info, _) => {
-                Err(malformed(event.line, "an operation that failed", ":invoke or :ok"))
-            }
-            (Kind::Invoke | Kind::Ok, None) => Err(malformed(event.line, "no :key", "a string")),
-            (Kind::Invoke | Kind::Ok, Some(_)) => Ok(()),
+        Format::KvMap => read_maps(text, |event| match event.key {
+            None => Err(malformed(event.line, "no :key", "a string")),
+            Some(_) => Ok(()),
         }),
         Format::Edn => read_maps(text, |_| Ok(())),
     }

@@ -7,6 +7,7 @@ use crate::linear::{KvAction, KvOp, Operation, RegisterOp, Text};
 use super::calls::{Answer, Call, End};
 use super::edn::{Form, Item};
 use super::events::malformed;
+use super::mutex::{MutexAction, MutexOp};
 use super::{Format, ModelName, RecordedError};
 
 /// What a call says of its object: its operation, and when the answer came if one did. None if it
@@ -55,6 +56,33 @@ pub(super) fn of_kv(
             _ => Err(unknown_function(call, ModelName::Kv)),
         }
     })
+}
+
+/// The operations on locks. Who did not get it, or could not give it back, says nothing.
+pub(super) fn of_mutex(calls: &[Call<'_>]) -> Result<Vec<Operation<MutexOp>>, RecordedError> {
+    collect(calls, |call| {
+        let op = |action| MutexOp { key: call.key.as_deref().map(Arc::from), action };
+        let op = match call.function {
+            "acquire" => op(MutexAction::Acquire(token(call)?)),
+            "release" => op(MutexAction::Release),
+            _ => return Err(unknown_function(call, ModelName::Mutex)),
+        };
+        Ok(match &call.end {
+            End::Ok(answer) => Some((op, Some(answer.at))),
+            End::Open => Some((op, None)),
+            End::Fail(_) => None,
+        })
+    })
+}
+
+/// The fencing token that a lock came with, if it was answered with a number.
+fn token(call: &Call<'_>) -> Result<Option<i64>, RecordedError> {
+    let End::Ok(answer) = &call.end else { return Ok(None) };
+    match &answer.value.form {
+        Form::Int(token) => Ok(Some(*token)),
+        other if *other == Form::Nil || is_same(other, &call.value.form) => Ok(None),
+        _ => Err(unexpected(&answer.value, "a fencing token (a number), nil, or what was asked")),
+    }
 }
 
 fn collect<'a, Op>(
@@ -167,6 +195,7 @@ fn unknown_function(call: &Call<'_>, model: ModelName) -> RecordedError {
         ModelName::Register => ":read or :write, which model register knows",
         ModelName::CasRegister => ":read, :write or :cas, which model cas-register knows",
         ModelName::Kv => ":get, :put or :append, which model kv knows",
+        ModelName::Mutex => ":acquire or :release, which model mutex knows",
     };
     malformed(call.line, &found, expected)
 }

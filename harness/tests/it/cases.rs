@@ -33,6 +33,54 @@ fn what_is_drawn_can_be_written_and_read() {
     }
 }
 
+/// TOML's own numbers end at half of the seeds.
+#[test]
+fn every_seed_can_be_written() {
+    let raft = implementations::named("raft").expect("it is registered");
+    let steady = scenario::Scenario::named("steady").expect("it exists");
+    for seed in [0, 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+        let text = Case::draw(&raft, &steady, &options(seed)).to_toml();
+        assert_eq!(Case::from_toml(&text).expect("it was written by us").seed, seed, "{text}");
+    }
+}
+
+/// Whoever sees a run fail can see what its seed drew.
+#[test]
+fn a_case_tells_what_was_drawn() {
+    let text = r#"
+        nodes = 3
+        clients = 2
+        span = "2s"
+        [timing]
+        latency = ["100us", "2ms"]
+        [[step]]
+        at = "500ms"
+        do = "links"
+        loss-ppm = 120000
+        delay-max = "30ms"
+        [[step]]
+        at = "1s"
+        do = "crash-after"
+        node = "leader"
+        effects = 3
+    "#;
+    let case = Case::from_toml(text).expect("it is well formed");
+    let told = case.to_string();
+    let lines: Vec<&str> = told.lines().collect();
+    let [sizes, speeds, links, crash, end] = lines[..] else { panic!("{told}") };
+    assert_eq!(sizes, "3 nodes, 2 clients, 800ms without faults, 2s with");
+    assert!(speeds.starts_with("a message takes 100µs..=2ms, "), "{speeds}");
+    assert_eq!(links, "    0.500 s  links  loss-ppm = 120000, delay-max = \"30ms\"");
+    assert_eq!(crash, "    1.000 s  crash-after  node = \"leader\", effects = 3");
+    assert_eq!(end, "    2.000 s  all is repaired, and it must serve and agree again");
+    let seeds = [1, 2].map(|seed| {
+        let swarm = scenario::Scenario::named("swarm").expect("it exists");
+        let raft = implementations::named("raft").expect("it is registered");
+        Case::draw(&raft, &swarm, &options(seed)).to_string()
+    });
+    assert_ne!(seeds[0], seeds[1]);
+}
+
 #[test]
 fn a_case_from_a_file_replays_to_the_same_event_log() {
     let raft = implementations::named("raft").expect("it is registered");
@@ -110,26 +158,66 @@ fn check_bad(text: &str, line: usize, parts: &[&str]) {
     }
 }
 
+#[track_caller]
+fn check_step(fields: &str, line: usize, parts: &[&str]) {
+    check_bad(&format!("[[step]]\n{fields}"), line, parts);
+}
+
 #[test]
 fn a_mistake_is_named_with_its_line_and_what_was_expected() {
     check_bad("nodes = 0", 1, &["`nodes` is 0", "1 to 64"]);
     check_bad("nodes = 3\nclients = 1000", 2, &["`clients` is 1000", "1 to 64"]);
     check_bad("\nnods = 3", 2, &["unknown field `nods`", "nodes"]);
-    check_bad("seed = \"x\"", 1, &["invalid type", "u64"]);
+    check_bad("seed = \"x\"", 1, &["`seed`", "\"x\"", "a whole number from 0"]);
+    check_bad("seed = -1", 1, &["`seed`", "`-1`", "a whole number from 0"]);
+    check_bad("nodes = -1", 1, &["`nodes`", "-1"]);
+    check_bad("nodes = 1e9", 1, &["`nodes`"]);
+    check_bad("nodes = 99999999999999999999", 1, &["`nodes`"]);
+    for nothing in ["", "\n\n", "# nothing\n  # at all"] {
+        check_bad(nothing, 1, &["found nothing", "`implementation = \"raft\"`"]);
+    }
+    check_bad("implementation = \"zab\"", 1, &["`implementation` is \"zab\"", "raft", "etcd"]);
+    check_bad("warm-up = \"1000 years\"", 1, &["`warm-up` is longer than 1h"]);
+    check_bad("span = \"-1s\"", 1, &["`span`"]);
+    check_bad("span = \"99999999999999999999s\"", 1, &["`span`"]);
     check_bad("span = \"two hours\"", 1, &["span"]);
     check_bad("span = \"2h\"", 1, &["`span` is longer than 1h"]);
     check_bad("world = \"moon\"", 1, &["moon", "sim"]);
     check_bad("breaks = \"trust\"", 1, &["trust", "linearizability"]);
-    check_bad("[[step]]\ndo = \"heal\"", 1, &["`a step` needs `at`"]);
+    check_bad("[[step]]\ndo = \"heal\"", 1, &["a step needs `at`", "500ms"]);
     check_bad("[[step]]\nat = \"1s\"", 1, &["a step needs `do`", "power-loss"]);
     check_bad("[[step]]\nat = \"1s\"\ndo = \"explode\"", 3, &["\"explode\"", "crash"]);
     check_bad("[[step]]\nat = \"1s\"\ndo = \"heal\"\nnode = 1", 4, &["`heal` takes no `node`"]);
     check_bad("[[step]]\nat = \"1s\"\ndo = \"crash\"\nnode = 9", 4, &["no node 9", "1 to 5"]);
     check_bad("[[step]]\nat = \"1s\"\ndo = \"crash\"\nnode = \"x\"", 4, &["\"x\"", "\"leader\""]);
+    check_step("at = \"1s\"\ndo = \"cut\"\nfrom = []\nto = [1]", 4, &["`from` names no node"]);
+    check_step("at = \"1s\"\ndo = \"partition\"\ngroups = [[1]]", 4, &["fewer than two sides"]);
     let cut = "[[step]]\nat = \"1s\"\ndo = \"partition\"\ngroups = [[1], [1]]";
     check_bad(cut, 4, &["node 1 on two sides"]);
     let links = "[[step]]\nat = \"1s\"\ndo = \"links\"\nloss-ppm = 2000000";
     check_bad(links, 4, &["`loss-ppm` is 2000000", "1000000"]);
+    check_step("at = \"2h\"\ndo = \"heal\"", 2, &["`at` is longer than 1h"]);
+    check_step("do = \"isolate-leader\"\nwith = 5\nat = \"1s\"", 3, &["`with` is 5", "0 to 4"]);
+    let huge = i64::MAX;
+    let absurd = |deed, field, value| format!("at = \"1s\"\ndo = \"{deed}\"\n{field} = {value}");
+    check_step(&absurd("isolate-followers", "count", huge), 4, &["`count` is", "1 to 5"]);
+    check_step(&absurd("crash", "node = \"any\"\ncount", 0), 5, &["`count` is 0", "1 to 5"]);
+    check_step(&absurd("clock", "drift-ppm", -2_000_000), 4, &["`drift-ppm` is -2000000"]);
+    check_step(&absurd("clock", "jump-ms", huge), 4, &["`jump-ms` is"]);
+    check_step(&absurd("skew-clocks", "drift-ppm-max", 4_000_000), 4, &["`drift-ppm-max` is"]);
+    check_step(&absurd("crash-after", "effects", -1), 4, &["`effects`"]);
+    for (deed, field) in [
+        ("links", "delay-max"),
+        ("skew-clocks", "jump-max"),
+        ("disk", "slow"),
+        ("pause-client", "for"),
+    ] {
+        let text = format!("at = \"1s\"\ndo = \"{deed}\"\n{field} = \"2h\"");
+        check_step(&text, 4, &[field, "longer than 1h"]);
+    }
+    check_step("at = \"1s\"\ndo = \"pause-client\"", 3, &["`pause-client` needs `for`"]);
+    let many = "[[step]]\nat = \"1s\"\ndo = \"heal\"\n".repeat(10_001);
+    check_bad(&many, 30_001, &["more than 10000"]);
     check_bad("[timing]\nsync = [\"2ms\", \"1ms\"]", 2, &["`sync` must be [low, high]"]);
     check_bad("nodes = 3\n[[step", 2, &[]);
 }

@@ -194,6 +194,10 @@ fn get(key: &str, seen: &str) -> KvOp {
     at(key, KvAction::Get(seen.into()))
 }
 
+fn put(key: &str, text: &str) -> KvOp {
+    at(key, KvAction::Put(text.into()))
+}
+
 fn append(key: &str, piece: &str) -> KvOp {
     at(key, KvAction::Append(piece.into()))
 }
@@ -270,13 +274,15 @@ fn a_lock_has_one_owner_at_a_time() {
     broken(&Lock, &denied, 1);
 }
 
-/// Many appends at once, and a read that no order of them explains.
+/// Many appends at once, and a read that no order of them explains; a put that may yet have happened
+/// keeps that from being seen at once.
 fn hard(key: &str, count: u64) -> Vec<Operation<KvOp>> {
     let mut history: Vec<_> = (0..count)
         .map(|process| {
             operation(process, append(key, &format!("<{process}>")), process, 1_000 + process)
         })
         .collect();
+    history.push(unanswered(98, put(key, "nobody"), 0));
     history.push(operation(99, get(key, "nobody wrote this"), 5_000, 5_001));
     history
 }

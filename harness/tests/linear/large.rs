@@ -3,13 +3,10 @@
 
 use cluster::Rng;
 use harness::linear::{
-    At, Kv, KvAction, KvOp, Limits, Model, Operation, PerKey, Register, RegisterOp, Verdict, check,
+    At, Kv, KvAction, KvOp, Limits, Model, Operation, Register, RegisterOp, Verdict, check,
 };
 
-use crate::support::{Times, schedule};
-
-type Registers = PerKey<u64, Register<u64>>;
-type RegisterOperation = Operation<At<u64, RegisterOp<u64>>>;
+use crate::generated::{RegisterOperation, Registers, maps, registers, schedule, stale};
 
 /// A bound that a search gone wild reaches long before a test would be called slow.
 const LIMITS: Limits = Limits { time: None, states: 500_000, steps: 5_000_000 };
@@ -40,33 +37,6 @@ fn check_both<M: Model>(
     assert!(shuffled[why.stuck].ret >= shuffled[at].ret, "seed {seed}: {why}");
 }
 
-/// Few values, many writers: the same value comes back again and again.
-fn registers(rng: &mut Rng, times: &[Times]) -> Vec<RegisterOperation> {
-    let mut held = std::collections::BTreeMap::<u64, u64>::new();
-    let mut history = Vec::new();
-    for &Times { process, key, call, effect, ret } in times {
-        let state = held.get(&key).copied();
-        let op = match rng.below(3) {
-            0 => RegisterOp::Read(state),
-            1 => RegisterOp::Write(rng.below(5)),
-            _ => {
-                let (from, to) = (Some(rng.below(5)), rng.below(5));
-                RegisterOp::Cas { from, to, done: ret.is_none() || from == state }
-            }
-        };
-        let change = match op {
-            RegisterOp::Read(_) => None,
-            RegisterOp::Write(value) => Some(value),
-            RegisterOp::Cas { from, to, done } => (done && from == state).then_some(to),
-        };
-        if let (Some(_), Some(value)) = (effect, change) {
-            held.insert(key, value);
-        }
-        history.push(Operation { process, op: At { key, op }, call, ret });
-    }
-    history
-}
-
 #[test]
 fn fifty_clients_on_ten_registers() {
     for seed in 0..10 {
@@ -85,29 +55,6 @@ fn fifty_clients_on_ten_registers() {
     }
 }
 
-/// Each piece is appended once, as in the recorded histories of maps.
-fn maps(rng: &mut Rng, times: &[Times]) -> Vec<Operation<KvOp>> {
-    let mut held = std::collections::BTreeMap::<u64, String>::new();
-    let mut history = Vec::new();
-    for (number, &Times { process, key, call, effect, ret }) in times.iter().enumerate() {
-        let state = held.entry(key).or_default();
-        let piece = format!("x {process} {number} y");
-        let action = match rng.below(5) {
-            0 | 1 => KvAction::Get(state.as_str().into()),
-            2 => KvAction::Put(piece.as_str().into()),
-            _ => KvAction::Append(piece.as_str().into()),
-        };
-        match (&action, effect) {
-            (KvAction::Put(_), Some(_)) => *state = piece,
-            (KvAction::Append(_), Some(_)) => *state += &piece,
-            (KvAction::Get(_), _) | (_, None) => {}
-        }
-        let op = KvOp { key: key.to_string().into(), action };
-        history.push(Operation { process, op, call, ret });
-    }
-    history
-}
-
 #[test]
 fn fifty_clients_on_ten_keys_of_a_map() {
     for seed in 0..10 {
@@ -122,6 +69,22 @@ fn fifty_clients_on_ten_keys_of_a_map() {
             Some(Operation { op, ..operation.clone() })
         };
         check_both(&Kv, &history, spoil, &mut rng, seed);
+    }
+}
+
+/// Fifty clients, ten keys, ten thousand operations.
+#[test]
+fn fifty_clients_on_ten_keys_for_long() {
+    for (seed, unanswered_ppm) in [(0, 0), (1, 0), (2, 0), (3, 10_000), (4, 10_000), (5, 10_000)] {
+        let mut rng = Rng::from_seed(seed);
+        let times = schedule(&mut rng, 50, 10, 10_000, unanswered_ppm);
+        let history = maps(&mut rng, &times);
+        let verdict = check(&Kv, &history, LIMITS);
+        assert_eq!(verdict, Verdict::Holds, "seed {seed}: {verdict}");
+        if unanswered_ppm == 0 {
+            let verdict = check(&Kv, &stale(history, &mut rng), LIMITS);
+            assert!(matches!(verdict, Verdict::Broken(_)), "seed {seed}: {verdict}");
+        }
     }
 }
 

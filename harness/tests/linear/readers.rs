@@ -125,6 +125,75 @@ fn a_map_of_strings_is_read() {
 "#;
     assert_eq!(holds(text, ModelName::Kv, Format::KvMap).operations, 4);
     broken(&text.replace("éé", "é"), ModelName::Kv);
+    // Nobody knows whether it was appended: both are possible. It was not: one is.
+    let unknown = text.replace("1, :type :ok, :f :append", "1, :type :info, :f :append");
+    assert_eq!(holds(&unknown, ModelName::Kv, Format::KvMap).unanswered, 1);
+    holds(&unknown.replace("éé", "é"), ModelName::Kv, Format::KvMap);
+    let refused = text.replace("1, :type :ok, :f :append", "1, :type :fail, :f :append");
+    broken(&refused, ModelName::Kv);
+    holds(&refused.replace("éé", "é"), ModelName::Kv, Format::KvMap);
+}
+
+/// Events of a lock: process, type, function, value.
+fn lock(events: &[(u64, &str, &str, &str)]) -> String {
+    let map = |(process, kind, function, value): &(u64, &str, &str, &str)| {
+        format!("{{:process {process} :type :{kind} :f :{function} :value {value}}}\n")
+    };
+    events.iter().map(map).collect()
+}
+
+#[test]
+fn a_lock_has_one_holder() {
+    let text = lock(&[
+        (0, "invoke", "acquire", "nil"),
+        (0, "ok", "acquire", "nil"),
+        (1, "invoke", "acquire", "nil"),
+        (1, "fail", "acquire", ":busy"),
+        (2, "invoke", "release", "nil"),
+        (2, "fail", "release", ":not-held"),
+        (1, "invoke", "acquire", "nil"),
+        (0, "invoke", "release", "nil"),
+        (1, "ok", "acquire", "nil"),
+        (0, "ok", "release", "nil"),
+    ]);
+    let judgement = holds(&text, ModelName::Mutex, Format::Edn);
+    assert_eq!((judgement.operations, judgement.left_out), (3, 2));
+    broken(&text.replace("0 :type :ok :f :release", "0 :type :fail :f :release"), ModelName::Mutex);
+    // It may have been given back.
+    holds(
+        &text.replace("0 :type :ok :f :release", "0 :type :info :f :release"),
+        ModelName::Mutex,
+        Format::Edn,
+    );
+    broken(&text.replace(":fail :f :acquire :value :busy", ":ok :f :acquire"), ModelName::Mutex);
+    broken(
+        &lock(&[(0, "invoke", "release", "nil"), (0, "ok", "release", "nil")]),
+        ModelName::Mutex,
+    );
+    let log = log(&["0 :invoke :acquire nil", "0 :ok :acquire nil"]);
+    holds(&log, ModelName::Mutex, Format::JepsenLog);
+}
+
+#[test]
+fn the_tokens_of_a_lock_grow_and_each_key_has_its_own_lock() {
+    let text = |tokens: [&str; 2], keys: [&str; 2]| {
+        let one = |process: u64, token: &str, key: &str, last: &str| {
+            format!(
+                "{{:process {process} :type :invoke :f :acquire :key \"{key}\"}}
+                 {{:process {process} :type :ok :f :acquire :key \"{key}\" :value {token}}}
+                 {{:process {process} :type :invoke :f :release :key \"{key}\"}}
+                 {{:process {process} :type :{last} :f :release :key \"{key}\"}}\n"
+            )
+        };
+        one(0, tokens[0], keys[0], "ok") + &one(1, tokens[1], keys[1], "info")
+    };
+    holds(&text(["3", "4"], ["a", "a"]), ModelName::Mutex, Format::KvMap);
+    holds(&text(["3", "nil"], ["a", "a"]), ModelName::Mutex, Format::KvMap);
+    broken(&text(["4", "4"], ["a", "a"]), ModelName::Mutex);
+    broken(&text(["4", "3"], ["a", "a"]), ModelName::Mutex);
+    holds(&text(["4", "3"], ["a", "b"]), ModelName::Mutex, Format::KvMap);
+    let worded = text(["x", "3"], ["a", "a"]);
+    refused(worded.as_bytes(), ModelName::Mutex, Some(2), "found `x`, expected a fencing token");
 }
 
 #[test]
@@ -241,10 +310,9 @@ fn a_history_of_another_model_is_refused() {
     let expected = "found :cas, expected :read or :write, which model register knows";
     refused(cas.as_bytes(), ModelName::Register, Some(1), expected);
     refused(cas.as_bytes(), ModelName::Kv, Some(1), "expected :get, :put or :append");
+    refused(cas.as_bytes(), ModelName::Mutex, Some(1), "expected :acquire or :release");
     let kv = "{:process 7 :type :invoke :f :get :key \"a\"}\n{:process 7 :type :ok :f :get :key \"a\" :value \"\"}";
     refused(kv.as_bytes(), CAS, Some(1), "found :get, expected :read, :write or :cas");
-    let failed = kv.replace(":ok", ":fail");
-    refused(failed.as_bytes(), ModelName::Kv, Some(2), "expected :invoke or :ok");
     let without_key = "[{:process 7 :type :invoke :f :get}]";
     refused(without_key.as_bytes(), ModelName::Kv, Some(1), "found no :key, expected a string");
 }
@@ -306,6 +374,8 @@ fn nonsense() -> impl Strategy<Value = String> {
         ":get",
         ":put",
         ":append",
+        ":acquire",
+        ":release",
         ":",
         "nil",
         "0",

@@ -1,6 +1,5 @@
-//! What several suites need: a naive judge, and a generator of long histories.
+//! What several suites need: a naive judge.
 
-use cluster::Rng;
 use harness::linear::{Model, Operation};
 
 /// An operation of process `process`, called and answered at those times.
@@ -34,47 +33,4 @@ pub(crate) fn naive<M: Model>(model: &M, operations: &[&Operation<M::Op>]) -> bo
         })
     }
     extend(model, &mut operations.to_vec(), &model.init())
-}
-
-/// When something was called, took effect (if it did), and was answered (if it was).
-pub(crate) struct Times {
-    pub(crate) process: u64,
-    pub(crate) key: u64,
-    pub(crate) call: u64,
-    pub(crate) effect: Option<u64>,
-    pub(crate) ret: Option<u64>,
-}
-
-/// `count` calls of `clients` clients on `keys` keys, in the order of their effects; `unanswered_ppm`
-/// in a million are never answered, and half of those never happen.
-pub(crate) fn schedule(
-    rng: &mut Rng,
-    clients: u64,
-    keys: u64,
-    count: usize,
-    unanswered_ppm: u32,
-) -> Vec<Times> {
-    let mut free: Vec<(u64, u64)> = (0..clients).map(|client| (rng.below(1_000), client)).collect();
-    let mut next_process = clients;
-    let mut all = Vec::with_capacity(count);
-    for _ in 0..count {
-        let at = (0..free.len()).min_by_key(|&at| free[at].0).expect("there is a client");
-        let (call, process) = free[at];
-        let effect = call + 1 + rng.below(1_000);
-        let ret = effect + 1 + rng.below(1_000);
-        let times =
-            Times { process, key: rng.below(keys), call, effect: Some(effect), ret: Some(ret) };
-        free[at] = (ret + 1 + rng.below(200), process);
-        all.push(if rng.chance(unanswered_ppm) {
-            free[at].1 = next_process;
-            next_process += 1;
-            let effect =
-                times.effect.filter(|_| rng.chance(500_000)).map(|at| at + rng.below(50_000));
-            Times { effect, ret: None, ..times }
-        } else {
-            times
-        });
-    }
-    all.sort_by_key(|times| times.effect.unwrap_or(u64::MAX));
-    all
 }

@@ -1,6 +1,6 @@
 //! Pages in a browser: they draw, they scrub, they explain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use harness::page;
 use harness::recording::Recording;
@@ -34,14 +34,26 @@ const COLOURS: &str = "(() => {
 /// Opens the page of `recording`, and waits until it has drawn.
 fn open(browser: &mut Browser, name: &str, recording: &Recording, scheme: Scheme) -> PathBuf {
     let file = browser::page(name, &page::failure(recording));
-    browser.open(&file, scheme);
-    browser.wait_for("document.documentElement.dataset.ready === 'yes'");
-    browser.wait_for(&format!("Number({DRAWN}) > 0 && {CURSOR} !== undefined"));
+    await_drawn(browser, &file, scheme);
     file
 }
 
+fn await_drawn(browser: &mut Browser, file: &Path, scheme: Scheme) {
+    browser.open(file, scheme);
+    browser.wait_for("document.documentElement.dataset.ready === 'yes'");
+    browser.wait_for(&format!("Number({DRAWN}) > 0 && {CURSOR} !== undefined"));
+}
+
+/// Opens the page at `file`, and looks whether it draws anything.
+#[cfg(feature = "mutants")]
 #[track_caller]
-fn check_is_quiet(browser: &Browser) {
+pub(crate) fn check_draws(browser: &mut Browser, file: &Path, scheme: Scheme) {
+    await_drawn(browser, file, scheme);
+    assert!(browser.number(COLOURS) > 10.0, "the diagram is blank");
+}
+
+#[track_caller]
+pub(crate) fn check_is_quiet(browser: &Browser) {
     assert_eq!(browser.complaints, [""; 0], "the page complained");
     assert_eq!(browser.requests, [""; 0], "the page asked the network");
 }

@@ -8,4 +8,6 @@ mod browser;
 mod drive;
 mod exports;
 mod fixtures;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod text;

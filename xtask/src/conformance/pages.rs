@@ -1,6 +1,5 @@
 //! `--report DIR`: the verdicts and every finding as pages.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,10 +9,25 @@ use harness::page::{self, Extras, Killed, Sometimes};
 use harness::sometimes;
 use harness::suite::{self, Cell, Selection};
 
-/// Writes the pages into `dir`; with what `mutants` says of planted bugs, if it is given.
+use super::MEBIBYTES_MAX;
+use crate::input;
+
+/// What became of planted bugs, from the file at `path`.
+///
+/// # Errors
+/// When it is not what `cargo xtask mutants --json` writes; the error names it and the line.
+pub(super) fn read_mutants(path: &Path) -> anyhow::Result<Vec<Killed>> {
+    let text = input::read_text(path, MEBIBYTES_MAX).context("--mutants")?;
+    serde_json::from_str(&text).with_context(|| {
+        let expected = "expected what `cargo xtask mutants --json` writes";
+        format!("--mutants {}: {expected}", path.display())
+    })
+}
+
+/// Writes the pages into `dir`; with what became of planted bugs, if that is known.
 pub(super) fn write(
     dir: &Path,
-    mutants: Option<&Path>,
+    killed: &[Killed],
     selection: &Selection,
     cells: &[Cell],
     took: Duration,
@@ -25,26 +39,13 @@ pub(super) fn write(
         })
         .collect();
     let recordings: Vec<_> = dossiers.iter().map(|dossier| dossier.recording.clone()).collect();
-    let killed: Vec<Killed> = match mutants {
-        Some(path) => {
-            let text = fs::read_to_string(path)
-                .with_context(|| format!("--mutants {}", path.display()))?;
-            serde_json::from_str(&text).with_context(|| {
-                format!(
-                    "--mutants {}: expected what `cargo xtask mutants --json` writes",
-                    path.display()
-                )
-            })?
-        }
-        None => Vec::new(),
-    };
     let extras = Extras {
         implementations: &selection.implementations,
         seeds: selection.seeds.end - selection.seeds.start,
         took: Some(took),
         pages: &[],
         coverage: &coverage(cells),
-        mutants: &killed,
+        mutants: killed,
     };
     page::write(dir, cells, &extras, &recordings)
         .with_context(|| format!("--report {}", dir.display()))?;

@@ -13,7 +13,6 @@ use ::cluster::{
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::guarantee::Violation;
 use crate::implementation::{Setting, World};
 use crate::rivals::registers::ask;
 use crate::subject::Subject;
@@ -298,27 +297,7 @@ impl ::cluster::Cluster for Cluster {
     }
 }
 
-impl Subject for Cluster {
-    fn violations(&self) -> &[Violation] {
-        &[]
-    }
-
-    fn settled(&self) -> Option<bool> {
-        None
-    }
-
-    fn converged(&self) -> Option<Result<(), String>> {
-        None
-    }
-
-    fn digest(&self) -> Option<u64> {
-        None
-    }
-
-    fn events(&self) -> u64 {
-        0
-    }
-}
+impl Subject for Cluster {}
 
 impl Drop for Cluster {
     fn drop(&mut self) {

@@ -14,7 +14,6 @@ use ::openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
 use ::openraft::{Config, EmptyNode, Raft, ServerState, SnapshotPolicy};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::guarantee::Violation;
 use crate::implementation::Setting;
 use crate::rivals::registers::{Ask, Write, ask};
 use crate::subject::Subject;
@@ -404,27 +403,7 @@ impl ::cluster::Cluster for Cluster {
     }
 }
 
-impl Subject for Cluster {
-    fn violations(&self) -> &[Violation] {
-        &[]
-    }
-
-    fn settled(&self) -> Option<bool> {
-        None
-    }
-
-    fn converged(&self) -> Option<Result<(), String>> {
-        None
-    }
-
-    fn digest(&self) -> Option<u64> {
-        None
-    }
-
-    fn events(&self) -> u64 {
-        0
-    }
-}
+impl Subject for Cluster {}
 
 impl Drop for Cluster {
     fn drop(&mut self) {
