@@ -140,7 +140,7 @@ fn swarm(runs: u64) -> Found {
         let (nodes, span) = (Some(NODES), suite::SPAN);
         let options = run::Options { world: World::Sim, seed, nodes, span, trace: false };
         let report = run::run(&raft, &swarm, &options).expect("it takes every fault");
-        assert_eq!(report.violations, []);
+        assert!(report.violations.iter().all(|it| !raft.claims.contains(&it.guarantee)));
         inputs += report.events;
         simulated += report.elapsed;
     }
