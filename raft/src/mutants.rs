@@ -158,9 +158,10 @@ impl Mutant {
     ];
 
     /// Those that only this crate's own tests look for: what they cost is time, peace, or a promise
-    /// about clocks, or it takes a transfer or a read level, which the suite's clients never ask for.
+    /// about clocks, or it takes a session, a transfer or a read level, which the suite's clients never
+    /// ask for, or a snapshot damaged on its way or in the place of a log that conflicts with it.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 15] = [
+    pub const OWN: [Self; 22] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -176,6 +177,13 @@ impl Mutant {
         Self::LeaseIgnoresDrift,
         Self::ForgetsLeaseAtBoot,
         Self::OldReadIndex,
+        Self::AppliesRetries,
+        Self::ForgetsSessions,
+        Self::RefusesBelowSnapshot,
+        Self::KeepsConflictAfterInstall,
+        Self::UnverifiedSnapshot,
+        Self::AcknowledgesSnapshotBeforeDurable,
+        Self::CompactsPastInstalls,
     ];
 
     /// All but [`OWN`](Self::OWN).

@@ -5,21 +5,11 @@ use cluster::explore::Limits;
 use harness::exhaustive::{Planted, hunt};
 
 /// What no search of this kind can find.
-const NOT_FOUND: [(&str, &str); 9] = [
+const NOT_FOUND: [(&str, &str); 2] = [
     // Exact clocks need no allowance for drift, and where clocks are free no lease holds.
     ("bully", "DriftForgotten"),
     // A table that reads its own clock is no function of the log.
     ("dlock", "OwnClockExpiry"),
-    // Sessions are not explored, nor are parts that were damaged on their way.
-    ("raft", "AppliesRetries"),
-    ("raft", "ForgetsSessions"),
-    ("raft", "UnverifiedSnapshot"),
-    // A snapshot in the place of a conflicting log, or one lost in a crash, needs more elections.
-    ("raft", "KeepsConflictAfterInstall"),
-    ("raft", "AcknowledgesSnapshotBeforeDurable"),
-    // Slow, not wrong.
-    ("raft", "RefusesBelowSnapshot"),
-    ("raft", "CompactsPastInstalls"),
 ];
 
 #[test]
