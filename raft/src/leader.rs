@@ -56,8 +56,8 @@ impl Leadership {
 impl<S: StateMachine> Raft<S> {
     /// Appends `command` to the log and returns its place. It is written and sent by
     /// [`flush_core`](Raft::flush_core), and is applied once committed, if it ever is:
-    /// [`Settled::Applied`] at that index and in this term, with `request`, says so;
-    /// [`Settled::Failed`] with [`Error::Deposed`] says that this node will not know.
+    /// [`Settled::Applied`](crate::Settled::Applied) at that index and in this term, with `request`, says so;
+    /// [`Settled::Failed`](crate::Settled::Failed) with [`Error::Deposed`] says that this node will not know.
     ///
     /// # Errors
     /// [`Error::NotLeader`], [`Error::TooLarge`], [`Error::Transferring`] and [`Error::Overloaded`];
@@ -72,7 +72,7 @@ impl<S: StateMachine> Raft<S> {
     }
 
     /// Asks for a session, and returns its place, which is its name if it becomes one:
-    /// [`Settled::Opened`] says so.
+    /// [`Settled::Opened`](crate::Settled::Opened) says so.
     ///
     /// # Errors
     /// As [`propose`](Raft::propose).
@@ -86,7 +86,7 @@ impl<S: StateMachine> Raft<S> {
     }
 
     /// As [`propose`](Raft::propose), for a command that is applied once however often it comes:
-    /// [`Settled::Applied`] or [`Settled::Repeated`], or [`Settled::Failed`] with
+    /// [`Settled::Applied`](crate::Settled::Applied) or [`Settled::Repeated`](crate::Settled::Repeated), or [`Settled::Failed`](crate::Settled::Failed) with
     /// [`Error::SessionExpired`].
     ///
     /// # Errors

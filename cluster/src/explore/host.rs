@@ -10,6 +10,7 @@ use crate::{
 
 use super::fingerprint::{Fingerprint, Frame, Naming};
 use super::search::Broken;
+use super::turns::salted;
 use super::{Disk, Explorable};
 
 /// What a node's monotonic clock shows when it boots, where clocks run as they like.
@@ -305,23 +306,45 @@ impl<N: Explorable> Host<N> {
         for end in &self.batches {
             into.write_usize(self.written() - end);
         }
-        into.write_usize(self.waiting.len());
-        for (needed, effect) in &self.waiting {
-            into.write_usize(self.written() - needed);
-            match effect {
-                Effect::Send { to, message, .. } => {
-                    into.write_u32(frame.name(*to));
-                    N::fingerprint_message(message, frame, into);
-                }
-                Effect::Respond { request, response, .. } => {
-                    request.hash(into);
-                    // Responses need not be `Hash`.
-                    into.write(format!("{response:?}").as_bytes());
-                }
-                Effect::Persist(_) | Effect::Emit(_) | Effect::Forget { .. } => {
-                    unreachable!("never waits")
-                }
+        for together in self.waiting.chunk_by(|(needed, _), (next, _)| needed == next) {
+            into.write_usize(self.written() - together[0].0);
+            into.write_usize(together.len());
+            // What waits for the same sync leaves in one moment: a sum, since then an order is left
+            // only among what goes to the same node.
+            let sum = together.iter().enumerate().fold(0_u128, |sum, (place, (_, effect))| {
+                let to = receiver(effect);
+                let before = together[..place].iter().filter(|(_, other)| receiver(other) == to);
+                let print = Fingerprint::of(|into| Self::write_waiting(effect, frame, into));
+                sum.wrapping_add(salted(print, before.count() as u64))
+            });
+            into.write(&sum.to_le_bytes());
+        }
+    }
+
+    fn write_waiting(effect: &EffectOf<N>, frame: &Frame<'_>, into: &mut Fingerprint) {
+        match effect {
+            Effect::Send { to, message, .. } => {
+                into.write_u32(frame.name(*to));
+                N::fingerprint_message(message, frame, into);
             }
+            Effect::Respond { request, response, .. } => {
+                request.hash(into);
+                // Responses need not be `Hash`.
+                into.write(format!("{response:?}").as_bytes());
+            }
+            Effect::Persist(_) | Effect::Emit(_) | Effect::Forget { .. } => {
+                unreachable!("never waits")
+            }
+        }
+    }
+}
+
+/// To whom what waits will go; none if to a client.
+fn receiver<M, R, P, E>(effect: &Effect<M, R, P, E>) -> Option<NodeId> {
+    match effect {
+        Effect::Send { to, .. } => Some(*to),
+        Effect::Respond { .. } | Effect::Persist(_) | Effect::Emit(_) | Effect::Forget { .. } => {
+            None
         }
     }
 }

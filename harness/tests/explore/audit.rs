@@ -24,6 +24,8 @@ fn raft_with_free_clocks() {
     check("raft", "replication");
     check("raft", "reads");
     check("raft", "figure 8");
+    check("raft", "election");
+    check("raft", "failover");
 }
 
 #[test]
