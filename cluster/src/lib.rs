@@ -44,6 +44,7 @@
 //!             Effect::Send { .. } => { /* hand it to the transport: after the sync, if gated */ }
 //!             Effect::Respond { .. } => { /* hand it to the client: after the sync, if gated */ }
 //!             Effect::Emit(_) => { /* tell the application */ }
+//!             Effect::Forget { .. } => { /* older records may go; to keep them does no harm */ }
 //!         }
 //!     }
 //!     if wrote {

@@ -12,7 +12,7 @@ pub(crate) struct Args {
 }
 
 /// The crates that can be built with planted bugs.
-const WITH_MUTANTS: [&str; 5] = ["bully", "raft", "dlock", "quorum", "harness"];
+const WITH_MUTANTS: [&str; 6] = ["bully", "raft", "dlock", "quorum", "harness", "wal"];
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let filter = args.filter.as_deref();
@@ -25,7 +25,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         mutants.extend(["--package", package]);
     }
     mutants.extend(["--features", "bully/mutants,raft/mutants,dlock/mutants,quorum/mutants"]);
-    mutants.extend(["--features", "harness/mutants", "--test", "it", "--test", "page", "mutants"]);
+    mutants.extend(["--features", "harness/mutants,wal/mutants"]);
+    mutants.extend(["--test", "it", "--test", "page", "mutants"]);
     if filter.is_none() {
         step("planted bugs are caught", &mut cargo(&mutants))?;
     }
