@@ -524,8 +524,10 @@ impl<S: StateMachine> Raft<S> {
 
     /// Applies what is committed and not applied, and takes a snapshot where one is due.
     fn apply(&mut self) {
-        while self.applied < self.commit {
-            self.apply_upto(self.commit.min(self.next_snapshot()));
+        // Invariant 1 says that there is no difference; whoever breaks it shall be seen, not hang.
+        let upto = self.commit.min(self.log.last_index());
+        while self.applied < upto {
+            self.apply_upto(upto.min(self.next_snapshot()));
             self.begin_snapshot_if_due();
         }
     }
