@@ -46,7 +46,7 @@ use std::hash::Hash;
 use crate::{InvalidConfig, Members, Node, NodeId};
 
 pub use fingerprint::{Fingerprint, Frame};
-pub use property::{Ended, Happened, Property, Step, View};
+pub use property::{Always, AtEnd, Ended, Happened, Property, Step, View};
 pub use search::{Audit, Broken, Counterexample, Limits, Report, Space, Verdict, search};
 
 use turns::Turns;

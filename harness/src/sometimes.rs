@@ -86,6 +86,7 @@ pub fn impossible(implementation: &str) -> &'static [&'static str] {
             "a leader stops leading, and knows of no other",
             "a candidate goes on into a later epoch",
             "a node refuses a vote",
+            "a leader hands over",
         ],
         // Reads are answered with what was found: nothing is written back.
         "quorum-regular" | "quorum-clock" | "quorum-partial" => &["a reader writes back"],

@@ -1,11 +1,13 @@
 //! The state machine: what a node knows, and what it does with each input.
 
+mod service;
+mod view;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cluster::{
-    Boot, CorruptRecords, Effects, EffectsOf, Input, InputOf, InvalidConfig, Members, Node, NodeId,
-    Now, PersistCount, Redirect, RequestId, Rng, Role, Standing, Timestamp,
+    Boot, CorruptRecords, Effects, Members, NodeId, Now, PersistCount, RequestId, Rng, Timestamp,
 };
 
 use crate::canvass::Canvass;
@@ -16,15 +18,13 @@ use crate::follower::Ack;
 use crate::install::Incoming;
 use crate::leader::Leadership;
 use crate::log::Log;
-use crate::message::{
-    Entry, Event, Message, Payload, ReadLevel, Record, Reply, Request, Response, Settled,
-};
+use crate::message::{Entry, Event, Message, Payload, Record, Settled};
 use crate::mutants::Mutant;
 use crate::reads::FollowerReads;
 use crate::session::{Known, Sessions};
 use crate::snapshot::Held;
 use crate::transfer::Handover;
-use crate::{Config, Error, LogIndex, Position, StateMachine, Term};
+use crate::{Config, Error, LogIndex, StateMachine, Term};
 
 /// The effects of a core, inside a node that answers `P` and emits `E`.
 pub(crate) type Out<S, P, E> =
@@ -32,10 +32,10 @@ pub(crate) type Out<S, P, E> =
 
 /// One node of a Raft cluster, with its replica of the machine `S`.
 ///
-/// As it stands it is a [`Node`] that takes [`Request`]s. A node that does more than that wraps it
-/// and uses the core: [`boot_core`](Raft::boot_core), then for each batch of inputs any of
-/// [`receive`](Raft::receive), [`tick`](Raft::tick), [`durable`](Raft::durable),
-/// [`propose`](Raft::propose) and [`read_index`](Raft::read_index), then
+/// As it stands it is a [`Node`](cluster::Node) that takes [`Request`](crate::Request)s. A node that
+/// does more than that wraps it and uses the core: [`boot_core`](Raft::boot_core), then for each
+/// batch of inputs any of [`receive`](Raft::receive), [`tick`](Raft::tick),
+/// [`durable`](Raft::durable), [`propose`](Raft::propose) and [`read_index`](Raft::read_index), then
 /// [`flush_core`](Raft::flush_core) once, then [`take_settled`](Raft::take_settled) and
 /// [`take_events`](Raft::take_events). **Nothing that was proposed is written or sent before
 /// `flush_core`.** Do not mix the two: `Node::handle` and `Node::flush` of the wrapped node take
@@ -253,115 +253,6 @@ impl<S: StateMachine> Raft<S> {
     }
 }
 
-// What a node is asked about itself.
-impl<S: StateMachine> Raft<S> {
-    /// Its name.
-    pub fn id(&self) -> NodeId {
-        self.id
-    }
-
-    /// The term it is in.
-    pub fn term(&self) -> Term {
-        self.term
-    }
-
-    /// Whom it has voted for in its term.
-    pub fn vote(&self) -> Option<NodeId> {
-        self.vote
-    }
-
-    /// Who leads in its term, as far as it knows.
-    pub fn leader(&self) -> Option<NodeId> {
-        self.leader
-    }
-
-    /// Whether it leads in its term. A later term may have another leader already.
-    pub fn is_leader(&self) -> bool {
-        match self.part {
-            Part::Leader(_) => true,
-            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => false,
-        }
-    }
-
-    /// The part it plays.
-    pub fn role(&self) -> Role {
-        match self.part {
-            Part::Follower => Role::Follower,
-            Part::PreCandidate(_) | Part::Candidate(_) => Role::Candidate,
-            Part::Leader(_) => Role::Leader,
-        }
-    }
-
-    /// If it leads: the index of the first entry of its leadership, a no-op. Once that is
-    /// committed, it knows everything that earlier leaders committed.
-    pub fn leads_from(&self) -> Option<LogIndex> {
-        match &self.part {
-            Part::Leader(leadership) => Some(leadership.first),
-            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => None,
-        }
-    }
-
-    /// How far the log is committed, as far as it knows. After a restart, what its snapshot covers.
-    pub fn commit_index(&self) -> LogIndex {
-        self.commit
-    }
-
-    /// How far the log has been applied to the machine.
-    pub fn applied_index(&self) -> LogIndex {
-        self.applied
-    }
-
-    /// The index of the last entry, committed or not.
-    pub fn last_index(&self) -> LogIndex {
-        self.log.last_index()
-    }
-
-    /// Where the log ends.
-    pub fn last(&self) -> Position {
-        self.log.last()
-    }
-
-    /// Where the last entry stood that this node no longer has, because a snapshot covers it; zero
-    /// if it has all. The log begins after it.
-    pub fn base(&self) -> Position {
-        self.log.base()
-    }
-
-    /// The last entry that its latest snapshot covers; zero if it has none.
-    pub fn snapshot_index(&self) -> LogIndex {
-        self.snapshot.as_ref().map_or(LogIndex::ZERO, |held| held.id.position.index)
-    }
-
-    /// How many sessions are open, as far as it has applied the log.
-    pub fn sessions(&self) -> usize {
-        self.sessions.count()
-    }
-
-    /// The entry at `index`, committed or not.
-    pub fn entry(&self, index: LogIndex) -> Option<&Arc<Entry<S::Command>>> {
-        self.log.get(index)
-    }
-
-    /// At most `max` entries from `from` on, committed or not; from the first that is still there, if
-    /// `from` is before that.
-    pub fn entries(&self, from: LogIndex, max: usize) -> &[Arc<Entry<S::Command>>] {
-        self.log.slice(from, max)
-    }
-
-    /// At most `max` entries from `from` on that this node knows to be committed; from the first that
-    /// is still there, if `from` is before that.
-    pub fn committed(&self, from: LogIndex, max: usize) -> &[Arc<Entry<S::Command>>] {
-        let from = from.max(self.log.base().index.next());
-        self.log.slice(from, max.min(self.commit.next().since(from)))
-    }
-
-    /// This node's replica, with everything applied up to
-    /// [`applied_index`](Raft::applied_index).
-    pub fn machine(&self) -> &S {
-        &self.machine
-    }
-}
-
 // The core: inputs.
 impl<S: StateMachine> Raft<S> {
     /// Takes a message from another node. What makes no sense is dropped and counted.
@@ -436,7 +327,7 @@ impl<S: StateMachine> Raft<S> {
     }
 
     /// Notices that time has passed. Call it when the node's
-    /// [`deadline`](Node::deadline) has come; earlier does no harm.
+    /// [`deadline`](cluster::Node::deadline) has come; earlier does no harm.
     pub fn tick<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         self.compact_if_due();
         if self.abdicate_if_unfit(now, out) {
@@ -592,191 +483,6 @@ impl<S: StateMachine> Raft<S> {
             batch.iter().rev().for_each(apply);
         } else {
             batch.iter().for_each(apply);
-        }
-    }
-}
-
-// The node: the core, with a memory for queries.
-impl<S: StateMachine> Raft<S> {
-    fn ask(&mut self, now: Now, id: RequestId, request: Request<S>, out: &mut EffectsOf<Self>) {
-        match request {
-            Request::Write(command) => {
-                if let Err(error) = self.propose(now, Some(id), command) {
-                    out.respond_now(id, Err(error));
-                }
-            }
-            Request::Open => {
-                if let Err(error) = self.open_session(now, Some(id)) {
-                    out.respond_now(id, Err(error));
-                }
-            }
-            Request::Submit(submission) => {
-                if let Err(error) = self.submit(now, Some(id), submission) {
-                    out.respond_now(id, Err(error));
-                }
-            }
-            Request::Read(query) => match self.read_index(now, id) {
-                Ok(()) => self.queries.push_back((id, query)),
-                Err(error) => out.respond_now(id, Err(error)),
-            },
-            Request::ReadLocal(query) => {
-                out.respond_now(id, Ok(Reply::Answer(self.machine.query(&query))));
-            }
-            Request::ReadAt(ReadLevel::Local, query) => {
-                out.respond_now(id, Ok(Reply::Answer(self.machine.query(&query))));
-            }
-            Request::ReadAt(level, query) => match self.read(now, id, level) {
-                Ok(()) => self.queries.push_back((id, query)),
-                Err(error) => out.respond_now(id, Err(error)),
-            },
-            Request::Transfer { to } => {
-                if let Err(error) = self.transfer(now, Some(id), to) {
-                    out.respond_now(id, Err(error));
-                }
-            }
-            Request::Committed { from, max } => {
-                out.respond_now(id, Ok(Reply::Committed(self.committed(from, max).to_vec())));
-            }
-        }
-    }
-
-    /// Answers what is settled. Without waiting for this node's own disk: what is committed is on a
-    /// majority's.
-    fn answer(&mut self, out: &mut EffectsOf<Self>) {
-        let mut settled = std::mem::take(&mut self.settled);
-        for settled in settled.drain(..) {
-            match settled {
-                Settled::Applied { request: None, .. }
-                | Settled::Repeated { request: None, .. }
-                | Settled::Opened { request: None, .. }
-                | Settled::Restored { .. } => {}
-                Settled::Applied { index, request: Some(request), output }
-                | Settled::Repeated { index, request: Some(request), output } => {
-                    out.respond_now(request, Ok(Reply::Written { index, output }));
-                }
-                Settled::Opened { session, request: Some(request) } => {
-                    out.respond_now(request, Ok(Reply::Opened(session)));
-                }
-                Settled::Readable { request } => {
-                    if let Some(query) = self.take_query(request) {
-                        out.respond_now(request, Ok(Reply::Answer(self.machine.query(&query))));
-                    }
-                }
-                Settled::Transferred { request, to } => {
-                    out.respond_now(request, Ok(Reply::Transferred { to }));
-                }
-                Settled::Failed { request, error } => {
-                    self.take_query(request);
-                    out.respond_now(request, Err(error));
-                }
-            }
-        }
-        // Kept for its memory.
-        self.settled = settled;
-    }
-
-    /// Reads of one level settle in the order in which they were asked, so this looks far only where
-    /// levels mix.
-    fn take_query(&mut self, request: RequestId) -> Option<S::Query> {
-        let place = self.queries.iter().position(|(id, _)| *id == request)?;
-        self.queries.remove(place).map(|(_, query)| query)
-    }
-}
-
-impl<S: StateMachine> Node for Raft<S> {
-    type Config = Config<S>;
-    type Request = Request<S>;
-    type Response = Response<S>;
-    type Message = Message<S::Command>;
-    type Record = Record<S::Command>;
-    type Event = Event;
-
-    fn validate(config: &Config<S>, members: &Members) -> Result<(), InvalidConfig> {
-        config.validate(members)
-    }
-
-    fn boot(
-        config: &Config<S>,
-        boot: Boot<Self::Record>,
-        _out: &mut EffectsOf<Self>,
-    ) -> Result<Self, CorruptRecords> {
-        Self::boot_core(config, boot)
-    }
-
-    fn handle(&mut self, now: Now, input: InputOf<Self>, out: &mut EffectsOf<Self>) {
-        match input {
-            Input::Request { id, body } => self.ask(now, id, body, out),
-            Input::Message { from, body } => self.receive(now, from, body, out),
-            Input::Timer => self.tick(now, out),
-            Input::Durable(upto) => self.durable(now, upto, out),
-        }
-    }
-
-    fn flush(&mut self, now: Now, out: &mut EffectsOf<Self>) {
-        self.flush_core(now, out);
-        self.answer(out);
-        for event in self.events.drain(..) {
-            out.emit(event);
-        }
-    }
-
-    fn deadline(&self) -> Option<Timestamp> {
-        if self.writing.as_ref().is_some_and(Writing::hurries) {
-            return Some(Timestamp::ZERO);
-        }
-        match &self.part {
-            Part::Leader(leadership) => Some(leadership.heartbeat_at),
-            Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => {
-                let ask_again = self.follower_reads.asks().then_some(self.ask_again_at);
-                Some(ask_again.map_or(self.election_at, |at| at.min(self.election_at)))
-            }
-        }
-    }
-
-    fn standing(&self, _now: Now) -> Standing {
-        Standing { role: self.role(), epoch: self.term.into(), leader: self.leader }
-    }
-
-    fn gauges(&self) -> Vec<(&'static str, u64)> {
-        vec![
-            ("term", self.term.get()),
-            ("log entries", self.last_index().get()),
-            ("entries held", self.log.entries().len() as u64),
-            ("committed", self.commit.get()),
-            ("applied", self.applied.get()),
-            ("campaigns", self.counts.campaigns),
-            ("leaderships", self.counts.leaderships),
-            ("canvasses", self.counts.canvasses),
-            ("abdications", self.counts.abdications),
-            ("candidates ignored", self.counts.loyal),
-            ("entries borrowed", self.counts.borrowed),
-            ("appends refused", self.counts.refusals),
-            ("snapshots taken", self.counts.snapshots),
-            ("snapshots begun to install", self.counts.transfers),
-            ("transfers resumed", self.counts.resumed),
-            ("snapshots beside a transfer", self.counts.beside),
-            ("snapshots installed", self.counts.installs),
-            ("snapshots unreadable", self.counts.unreadable),
-            ("sessions", self.sessions.count() as u64),
-            ("session outputs", self.sessions.outputs() as u64),
-            ("commands repeated", self.counts.repeats),
-            ("messages dropped", self.counts.dropped),
-        ]
-    }
-
-    fn redirect(response: &Response<S>) -> Option<Redirect> {
-        match response {
-            Err(Error::NotLeader { leader }) => Some(Redirect { to: *leader }),
-            Err(Error::Transferring { to }) => Some(Redirect { to: Some(*to) }),
-            Ok(_)
-            | Err(
-                Error::Deposed
-                | Error::SessionExpired
-                | Error::Overloaded
-                | Error::TooLarge { .. }
-                | Error::NoSuchMember
-                | Error::NotTransferred,
-            ) => None,
         }
     }
 }

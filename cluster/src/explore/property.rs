@@ -31,6 +31,44 @@ pub trait Property<N: Explorable>: Clone + Send + Sync {
     fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint);
 }
 
+/// What a state shows by itself: it must hold in every one, and remembers nothing.
+pub struct Always<N: Explorable>(pub fn(&View<'_, N>) -> Result<(), Broken>);
+
+/// What must have come about in every state that no step leads on from. It remembers nothing.
+pub struct AtEnd<N: Explorable>(pub fn(&View<'_, N>) -> Result<(), Broken>);
+
+impl<N: Explorable> Clone for Always<N> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<N: Explorable> Clone for AtEnd<N> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<N: Explorable> Property<N> for Always<N> {
+    fn observe(&mut self, view: &View<'_, N>, _happened: &Happened<'_, N>) -> Result<(), Broken> {
+        (self.0)(view)
+    }
+
+    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+}
+
+impl<N: Explorable> Property<N> for AtEnd<N> {
+    fn observe(&mut self, _view: &View<'_, N>, _happened: &Happened<'_, N>) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    fn end(&self, view: &View<'_, N>) -> Result<(), Broken> {
+        (self.0)(view)
+    }
+
+    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+}
+
 /// Both must hold.
 impl<N: Explorable, A: Property<N>, B: Property<N>> Property<N> for (A, B) {
     fn observe(&mut self, view: &View<'_, N>, happened: &Happened<'_, N>) -> Result<(), Broken> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ::bully::{Bully, Config, Mode, Request};
 use cluster::explore::{
-    Ask, Bounds, Broken, Clocks, Disk, Fingerprint, Frame, Happened, Limits, Links, Model, Play,
-    Property, Report, View,
+    Always, Ask, AtEnd, Bounds, Broken, Clocks, Disk, Fingerprint, Frame, Happened, Limits, Links,
+    Model, Play, Property, Report, View,
 };
 use cluster::{Epoch, Members, NodeId, Role};
 
@@ -63,83 +63,41 @@ impl Property<Bully> for Elections {
 }
 
 /// At most one node acts as leader.
-#[derive(Clone, Copy)]
-struct OneAtATime;
-
-impl Property<Bully> for OneAtATime {
-    fn observe(
-        &mut self,
-        view: &View<'_, Bully>,
-        _happened: &Happened<'_, Bully>,
-    ) -> Result<(), Broken> {
-        use cluster::Node as _;
-        let standings = view.nodes().map(|(id, node, now)| (id, node.standing(now)));
-        let mut acting = standings.filter(|(_, standing)| standing.role == Role::Leader);
-        let (Some((one, first)), Some((other, second))) = (acting.next(), acting.next()) else {
-            return Ok(());
-        };
-        let (a, b) = (first.epoch, second.epoch);
-        let what = format!("{one} acts as leader of {a} and {other} as leader of {b}, at once");
-        Err(Broken { guarantee: NO_SPLIT_BRAIN, what })
-    }
-
-    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+fn one_at_a_time(view: &View<'_, Bully>) -> Result<(), Broken> {
+    use cluster::Node as _;
+    let standings = view.nodes().map(|(id, node, now)| (id, node.standing(now)));
+    let mut acting = standings.filter(|(_, standing)| standing.role == Role::Leader);
+    let (Some((one, first)), Some((other, second))) = (acting.next(), acting.next()) else {
+        return Ok(());
+    };
+    let (a, b) = (first.epoch, second.epoch);
+    let what = format!("{one} acts as leader of {a} and {other} as leader of {b}, at once");
+    Err(Broken { guarantee: NO_SPLIT_BRAIN, what })
 }
 
 /// In the end, all nodes that are up follow the highest of them.
-#[derive(Clone, Copy)]
-struct HighestLeads;
-
-impl Property<Bully> for HighestLeads {
-    fn observe(
-        &mut self,
-        _view: &View<'_, Bully>,
-        _happened: &Happened<'_, Bully>,
-    ) -> Result<(), Broken> {
-        Ok(())
-    }
-
-    fn end(&self, view: &View<'_, Bully>) -> Result<(), Broken> {
-        use cluster::Node as _;
-        let highest = view.nodes().map(|(id, ..)| id).max();
-        let wrong = view.nodes().find_map(|(id, node, now)| {
-            let leader = node.standing(now).leader;
-            (leader != highest).then_some((id, leader))
-        });
-        let Some((id, leader)) = wrong else { return Ok(()) };
-        let leader = leader.map_or_else(|| "nobody".to_owned(), |leader| leader.to_string());
-        let what = format!("in the end {id} follows {leader}");
-        Err(Broken { guarantee: LEADER_AGREEMENT, what })
-    }
-
-    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+fn highest_leads(view: &View<'_, Bully>) -> Result<(), Broken> {
+    use cluster::Node as _;
+    let highest = view.nodes().map(|(id, ..)| id).max();
+    let wrong = view.nodes().find_map(|(id, node, now)| {
+        let leader = node.standing(now).leader;
+        (leader != highest).then_some((id, leader))
+    });
+    let Some((id, leader)) = wrong else { return Ok(()) };
+    let leader = leader.map_or_else(|| "nobody".to_owned(), |leader| leader.to_string());
+    let what = format!("in the end {id} follows {leader}");
+    Err(Broken { guarantee: LEADER_AGREEMENT, what })
 }
 
 /// In the end, nobody leads while a higher node is up.
 ///
-/// Less than [`HighestLeads`]: in textbook mode two nodes whose clocks and messages keep exact step
+/// Less than [`highest_leads`]: in textbook mode two nodes whose clocks and messages keep exact step
 /// can depose each other again and again.
-#[derive(Clone, Copy)]
-struct NoneLower;
-
-impl Property<Bully> for NoneLower {
-    fn observe(
-        &mut self,
-        _view: &View<'_, Bully>,
-        _happened: &Happened<'_, Bully>,
-    ) -> Result<(), Broken> {
-        Ok(())
-    }
-
-    fn end(&self, view: &View<'_, Bully>) -> Result<(), Broken> {
-        let highest = view.nodes().map(|(id, ..)| id).max();
-        let lower =
-            view.nodes().find(|(id, node, _)| node.reigns().is_some() && Some(*id) < highest);
-        let Some((id, ..)) = lower else { return Ok(()) };
-        Err(Broken { guarantee: LEADER_AGREEMENT, what: format!("in the end {id} leads") })
-    }
-
-    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+fn none_lower(view: &View<'_, Bully>) -> Result<(), Broken> {
+    let highest = view.nodes().map(|(id, ..)| id).max();
+    let lower = view.nodes().find(|(id, node, _)| node.reigns().is_some() && Some(*id) < highest);
+    let Some((id, ..)) = lower else { return Ok(()) };
+    Err(Broken { guarantee: LEADER_AGREEMENT, what: format!("in the end {id} leads") })
 }
 
 /// Few beats to a timeout, so that few steps bring about much; clocks are exact.
@@ -240,7 +198,7 @@ pub(super) fn isolated(config: Config, limits: &Limits) -> Report {
 pub(super) fn late(config: Config, ticks: u8, limits: &Limits) -> Report {
     let clocks = Clocks::Alike { ticks, delay_max: u8::MAX, faults_before: 0 };
     let bounds = Bounds { clocks, flight: 4, disk: Disk::Instant, ..Bounds::default() };
-    explore(config, Vec::new(), &LED, bounds, (Elections::default(), OneAtATime), limits)
+    explore(config, Vec::new(), &LED, bounds, (Elections::default(), Always(one_at_a_time)), limits)
 }
 
 /// Clocks alike: `n2` has not heard the leader for two beats, `n1` has; one crash.
@@ -256,7 +214,14 @@ pub(super) fn unheard(config: Config, limits: &Limits) -> Report {
     }
     let clocks = Clocks::Alike { ticks: 2, delay_max: u8::MAX, faults_before: 2 };
     let bounds = Bounds { clocks, crashes: 1, flight: 4, disk: Disk::Instant, ..Bounds::default() };
-    explore(config, Vec::new(), &opening, bounds, (Elections::default(), OneAtATime), limits)
+    explore(
+        config,
+        Vec::new(),
+        &opening,
+        bounds,
+        (Elections::default(), Always(one_at_a_time)),
+        limits,
+    )
 }
 
 /// Textbook, clocks alike: a word that is late makes a second leader.
@@ -264,7 +229,7 @@ pub(super) fn textbook(config: Config, limits: &Limits) -> Report {
     let config = config.with_mode(Mode::Textbook);
     let clocks = Clocks::Alike { ticks: 8, delay_max: u8::MAX, faults_before: 0 };
     let bounds = Bounds { clocks, disk: Disk::Instant, ..Bounds::default() };
-    explore(config, Vec::new(), &LED, bounds, OneAtATime, limits)
+    explore(config, Vec::new(), &LED, bounds, Always(one_at_a_time), limits)
 }
 
 /// Clocks alike, prompt messages, perhaps a crash early on.
@@ -282,7 +247,7 @@ fn calm(
 /// The leader dies, or another one, and may come back.
 pub(super) fn returned(config: Config, limits: &Limits) -> Report {
     let clocks = Clocks::Alike { ticks: 20, delay_max: 0, faults_before: 6 };
-    calm(config, &LED, clocks, HighestLeads, limits)
+    calm(config, &LED, clocks, AtEnd(highest_leads), limits)
 }
 
 /// The highest came back, told `n2` that it lives, and died again.
@@ -298,14 +263,14 @@ pub(super) fn answered(config: Config, limits: &Limits) -> Report {
         Play::Crash(N3),
     ];
     let clocks = Clocks::Alike { ticks: 14, delay_max: 0, faults_before: 0 };
-    calm(config, &opening, clocks, HighestLeads, limits)
+    calm(config, &opening, clocks, AtEnd(highest_leads), limits)
 }
 
 /// Textbook: the leader died, and `n1` does not hear that `n2` lives.
 pub(super) fn bullied(config: Config, limits: &Limits) -> Report {
     let opening = [Play::Settle, Play::Crash(N3), Play::Fire(N1), Play::Lose { from: N1, to: N2 }];
     let clocks = Clocks::Alike { ticks: 10, delay_max: 0, faults_before: 0 };
-    calm(config.with_mode(Mode::Textbook), &opening, clocks, NoneLower, limits)
+    calm(config.with_mode(Mode::Textbook), &opening, clocks, AtEnd(none_lower), limits)
 }
 
 /// Where a planted bug should show.

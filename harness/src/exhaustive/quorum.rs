@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use ::quorum::{Config, Repair, Replica, Reply, Request, Response, Ring, Value, Version};
 use cluster::explore::{
-    Ask, Bounds, Broken, Clocks, Disk, Fingerprint, Frame, Happened, Limits, Model, Play, Property,
-    Report, View,
+    Always, Ask, Bounds, Broken, Clocks, Disk, Limits, Model, Play, Report, View,
 };
 use cluster::{Members, NodeId};
 
@@ -18,31 +17,20 @@ use super::{Expected, Run};
 const KEY: &str = "x";
 
 /// A version of a key has one value, wherever it is.
-#[derive(Clone, Copy)]
-struct OneValue;
-
-impl Property<Replica> for OneValue {
-    fn observe(
-        &mut self,
-        view: &View<'_, Replica>,
-        _happened: &Happened<'_, Replica>,
-    ) -> Result<(), Broken> {
-        let mut values: BTreeMap<Version, (NodeId, Option<&Value>)> = BTreeMap::new();
-        for (id, replica, _) in view.nodes() {
-            for (_, entry) in replica.entries() {
-                let value = entry.value.as_ref();
-                let (first, known) = *values.entry(entry.version).or_insert((id, value));
-                if known != value {
-                    let version = entry.version;
-                    let what = format!("{version} is {known:?} on {first}, {value:?} on {id}");
-                    return Err(Broken { guarantee: "a version has one value", what });
-                }
+fn one_value(view: &View<'_, Replica>) -> Result<(), Broken> {
+    let mut values: BTreeMap<Version, (NodeId, Option<&Value>)> = BTreeMap::new();
+    for (id, replica, _) in view.nodes() {
+        for (_, entry) in replica.entries() {
+            let value = entry.value.as_ref();
+            let (first, known) = *values.entry(entry.version).or_insert((id, value));
+            if known != value {
+                let version = entry.version;
+                let what = format!("{version} is {known:?} on {first}, {value:?} on {id}");
+                return Err(Broken { guarantee: "a version has one value", what });
             }
         }
-        Ok(())
     }
-
-    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+    Ok(())
 }
 
 fn says(response: &Response) -> Says {
@@ -105,7 +93,7 @@ fn explore_from(
     let members = Members::first(nodes).expect("a few nodes");
     let register = Atomic::new(script.iter().map(|ask| does(&ask.request)), says);
     let model = Model { config: quiet(config), members, script, opening, bounds };
-    model.explore((register, OneValue), limits).expect("a model that makes sense")
+    model.explore((register, Always(one_value)), limits).expect("a model that makes sense")
 }
 
 fn at(node: u32, request: Request) -> Ask<Request> {

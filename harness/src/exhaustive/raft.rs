@@ -1,215 +1,22 @@
 //! Raft: every schedule of an election, of replication under a crash, of reads beside a change of
 //! leader, and of what follows figure 8 of the paper.
 
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+mod properties;
 
-use ::raft::invariants::{
-    ELECTION_SAFETY, LEADER_COMPLETENESS, LOG_MATCHING, NO_WAY_BACK, SNAPSHOTS_OF_COMMITTED,
-    STATE_MACHINE_SAFETY,
-};
 use ::raft::{
-    Config, Entry, Error, Image, LogIndex, Raft, ReadLevel, Reply, Request, Response, StateMachine,
-    Term,
+    Config, Error, Image, LogIndex, Raft, ReadLevel, Reply, Request, Response, StateMachine,
 };
 use cluster::explore::{
-    Ask, Bounds, Broken, Clocks, Disk, Fingerprint, Frame, Happened, Limits, Model, Play, Property,
-    Report, View,
+    Always, Ask, AtEnd, Bounds, Clocks, Disk, Limits, Model, Play, Property, Report,
 };
 use cluster::{Members, NodeId};
 use serde::{Deserialize, Serialize};
 
+use self::properties::{Figure3, heard, led, over};
 use super::atomic::{Atomic, Does, Says};
 #[cfg(feature = "mutants")]
 use super::hunt::Stage;
 use super::{Expected, Run};
-
-/// Figure 3, with what it must remember of the past: who led in which term, and what was committed.
-///
-/// The same properties as [`raft::invariants::Monitor`](::raft::invariants::Monitor), of which this
-/// is the short form: every word that it remembers is a factor in the number of states.
-#[derive(Clone, Default)]
-struct Figure3 {
-    /// Ascending by term.
-    leaders: Arc<Vec<(Term, NodeId)>>,
-    /// The committed log, and the term in which each entry was committed at the latest.
-    committed: Arc<Vec<(Arc<Entry<u64>>, Term)>>,
-}
-
-fn broken<T>(guarantee: &'static str, what: String) -> Result<T, Broken> {
-    Err(Broken { guarantee, what })
-}
-
-impl Figure3 {
-    fn elections(&mut self, id: NodeId, node: &Raft<Cell>) -> Result<(), Broken> {
-        if !node.is_leader() {
-            return Ok(());
-        }
-        let term = node.term();
-        match self.leaders.binary_search_by_key(&term, |&(term, _)| term) {
-            Ok(place) if self.leaders[place].1 == id => Ok(()),
-            Ok(place) => {
-                let first = self.leaders[place].1;
-                broken(ELECTION_SAFETY, format!("{first} and {id} lead in {term}"))
-            }
-            Err(place) => {
-                Arc::make_mut(&mut self.leaders).insert(place, (term, id));
-                Ok(())
-            }
-        }
-    }
-
-    fn commits(&mut self, id: NodeId, node: &Raft<Cell>) -> Result<(), Broken> {
-        let commit = node.commit_index();
-        if commit > node.last_index() || node.applied_index() > commit {
-            let (applied, last) = (node.applied_index(), node.last_index());
-            let what = format!("{id} has applied {applied}, committed {commit}, holds {last}");
-            return broken(NO_WAY_BACK, what);
-        }
-        let base = node.base().index.since(LogIndex::ZERO);
-        if base > 0 {
-            let last = self.committed.get(base - 1).map(|(entry, _)| entry.position());
-            if last != Some(node.base()) {
-                let what = format!("{id} dropped up to {:?}, committed is {last:?}", node.base());
-                return broken(SNAPSHOTS_OF_COMMITTED, what);
-            }
-        }
-        for (place, entry) in node.committed(LogIndex::ZERO, usize::MAX).iter().enumerate() {
-            let place = base + place;
-            match self.committed.get(place) {
-                Some((first, _)) if same(first, entry) => {}
-                Some((first, _)) => {
-                    let what = format!("{id} commits {entry:?}, another node {first:?}");
-                    return broken(STATE_MACHINE_SAFETY, what);
-                }
-                None => {
-                    Arc::make_mut(&mut self.committed).push((Arc::clone(entry), node.term()));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn completeness(&self, id: NodeId, node: &Raft<Cell>) -> Result<(), Broken> {
-        if !node.is_leader() {
-            return Ok(());
-        }
-        for (entry, committed_in) in self.committed.iter() {
-            let covered = entry.index <= node.base().index;
-            let held = covered || node.entry(entry.index).is_some_and(|held| same(held, entry));
-            if node.term() > *committed_in && !held {
-                let what = format!("{id} leads in {} without {entry:?}, committed", node.term());
-                return broken(LEADER_COMPLETENESS, what);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn same<C: Eq>(a: &Arc<Entry<C>>, b: &Arc<Entry<C>>) -> bool {
-    Arc::ptr_eq(a, b) || a == b
-}
-
-/// Two logs that agree at some place agree in all places before it.
-fn matching(
-    (one, a): (NodeId, &Raft<Cell>),
-    (other, b): (NodeId, &Raft<Cell>),
-) -> Result<(), Broken> {
-    if a.applied_index() == b.applied_index() && a.machine() != b.machine() {
-        let what = format!("{one} and {other} differ after {}", a.applied_index());
-        return broken(STATE_MACHINE_SAFETY, what);
-    }
-    let first = a.base().index.max(b.base().index).next();
-    let (a, b) = (a.entries(first, usize::MAX), b.entries(first, usize::MAX));
-    let agree = |(a, b): (&Arc<Entry<_>>, &Arc<Entry<_>>)| a.term == b.term;
-    let Some(last) = a.iter().zip(b).rposition(agree) else { return Ok(()) };
-    match a[..=last].iter().zip(b).find(|(a, b)| !same(a, b)) {
-        None => Ok(()),
-        Some((a, b)) => broken(LOG_MATCHING, format!("{one} holds {a:?}, {other} holds {b:?}")),
-    }
-}
-
-impl Property<Raft<Cell>> for Figure3 {
-    fn observe(
-        &mut self,
-        view: &View<'_, Raft<Cell>>,
-        _happened: &Happened<'_, Raft<Cell>>,
-    ) -> Result<(), Broken> {
-        for (id, node, _) in view.nodes() {
-            self.elections(id, node)?;
-            self.commits(id, node)?;
-            for (other, second, _) in view.nodes().take_while(|&(other, ..)| other < id) {
-                matching((other, second), (id, node))?;
-            }
-        }
-        view.nodes().try_for_each(|(id, node, _)| self.completeness(id, node))
-    }
-
-    fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
-        into.write_usize(self.leaders.len());
-        for &(term, leader) in self.leaders.iter() {
-            term.hash(into);
-            into.write_u32(frame.name(leader));
-        }
-        self.committed.hash(into);
-    }
-}
-
-/// Where nothing is lost: once nothing is under way, whoever is in a leader's term follows it.
-#[derive(Clone, Copy)]
-struct Heard;
-
-/// The guarantee of [`Heard`], and of [`Led`].
-const LEADER_AGREEMENT: &str = "leader agreement";
-
-impl Property<Raft<Cell>> for Heard {
-    fn observe(
-        &mut self,
-        view: &View<'_, Raft<Cell>>,
-        _happened: &Happened<'_, Raft<Cell>>,
-    ) -> Result<(), Broken> {
-        if !view.is_quiet() || !view.all_up() {
-            return Ok(());
-        }
-        for (leader, led, _) in view.nodes().filter(|(_, node, _)| node.is_leader()) {
-            let deaf = view
-                .nodes()
-                .find(|(_, node, _)| node.term() == led.term() && node.leader() != Some(leader));
-            if let Some((id, ..)) = deaf {
-                let what = format!("{leader} leads in {}, and {id} will not have it", led.term());
-                return broken(LEADER_AGREEMENT, what);
-            }
-        }
-        Ok(())
-    }
-
-    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
-}
-
-/// In the end, somebody leads, and whoever is up follows.
-#[derive(Clone, Copy)]
-struct Led;
-
-impl Property<Raft<Cell>> for Led {
-    fn observe(
-        &mut self,
-        _view: &View<'_, Raft<Cell>>,
-        _happened: &Happened<'_, Raft<Cell>>,
-    ) -> Result<(), Broken> {
-        Ok(())
-    }
-
-    fn end(&self, view: &View<'_, Raft<Cell>>) -> Result<(), Broken> {
-        let leader = view.nodes().find(|(_, node, _)| node.is_leader()).map(|(id, ..)| id);
-        match view.nodes().find(|(_, node, _)| node.leader() != leader) {
-            None if leader.is_some() => Ok(()),
-            Some((id, ..)) => broken(LEADER_AGREEMENT, format!("in the end {id} has no leader")),
-            None => broken(LEADER_AGREEMENT, "in the end nobody leads".to_owned()),
-        }
-    }
-
-    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
-}
 
 /// A register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -309,7 +116,11 @@ pub(super) fn election(config: Config<Cell>, limits: &Limits) -> Report {
 
 /// Two candidates, no crash: also, that nobody ignores a leader.
 pub(super) fn rivals(config: Config<Cell>, limits: &Limits) -> Report {
-    explore(&model(config, Vec::new(), &[], free(2, 1)), (Figure3::default(), Heard), limits)
+    explore(
+        &model(config, Vec::new(), &[], free(2, 1)),
+        (Figure3::default(), Always(heard)),
+        limits,
+    )
 }
 
 /// One election and two writes, from the boot on; one crash.
@@ -448,7 +259,7 @@ pub(super) fn overtaken(config: Config<Cell>, flight: usize, limits: &Limits) ->
 pub(super) fn start(config: Config<Cell>, limits: &Limits) -> Report {
     let clocks = Clocks::Alike { ticks: 8, delay_max: 0, faults_before: 0 };
     let bounds = Bounds { clocks, disk: Disk::Instant, ..Bounds::default() };
-    explore(&model(config, Vec::new(), &[], bounds), (Figure3::default(), Led), limits)
+    explore(&model(config, Vec::new(), &[], bounds), (Figure3::default(), AtEnd(led)), limits)
 }
 
 /// Clocks alike, prompt messages: a follower has not heard its leader in time, and stands.
@@ -457,14 +268,14 @@ pub(super) fn deposed(config: Config<Cell>, limits: &Limits) -> Report {
     opening.push(Play::Fire(N2));
     let clocks = Clocks::Alike { ticks: 8, delay_max: 0, faults_before: 0 };
     let bounds = Bounds { clocks, disk: Disk::Instant, ..Bounds::default() };
-    explore(&model(config, Vec::new(), &opening, bounds), (Figure3::default(), Led), limits)
+    explore(&model(config, Vec::new(), &opening, bounds), (Figure3::default(), AtEnd(led)), limits)
 }
 
 /// Clocks alike, prompt messages, one crash and one loss early on: in the end somebody leads.
 pub(super) fn calm(config: Config<Cell>, limits: &Limits) -> Report {
     let clocks = Clocks::Alike { ticks: 16, delay_max: 0, faults_before: 4 };
     let bounds = Bounds { clocks, crashes: 1, losses: 1, disk: Disk::Instant, ..Bounds::default() };
-    explore(&model(config, Vec::new(), &[], bounds), (Figure3::default(), Led), limits)
+    explore(&model(config, Vec::new(), &[], bounds), (Figure3::default(), AtEnd(led)), limits)
 }
 
 /// Pre-vote and loans, and nothing else that depends on time.
@@ -530,39 +341,18 @@ pub(super) fn handed_over(config: Config<Cell>, limits: &Limits) -> Report {
     let clocks = Clocks::Alike { ticks: 4, delay_max: 0, faults_before: 0 };
     let bounds = Bounds { clocks, disk: Disk::Instant, symmetry: false, ..Bounds::default() };
     let model = model(guarded(config), script, &LED, bounds);
-    explore(&model, (Figure3::default(), (Led, Over)), limits)
-}
-
-/// In the end nobody but `n2` leads, if `n1` was asked to hand over.
-#[derive(Clone, Copy)]
-struct Over;
-
-impl Property<Raft<Cell>> for Over {
-    fn observe(
-        &mut self,
-        _view: &View<'_, Raft<Cell>>,
-        _happened: &Happened<'_, Raft<Cell>>,
-    ) -> Result<(), Broken> {
-        Ok(())
-    }
-
-    fn end(&self, view: &View<'_, Raft<Cell>>) -> Result<(), Broken> {
-        let asked = view.nodes().any(|(_, node, _)| node.term() > Term::new(1));
-        let leads = view.nodes().any(|(id, node, _)| id == N2 && node.is_leader());
-        if asked && !leads {
-            return broken(LEADER_AGREEMENT, "in the end n2 does not lead".to_owned());
-        }
-        Ok(())
-    }
-
-    fn fingerprint(&self, _frame: &Frame<'_>, _into: &mut Fingerprint) {}
+    explore(&model, (Figure3::default(), (AtEnd(led), AtEnd(over))), limits)
 }
 
 /// As [`calm`], with all that elections have by default.
 pub(super) fn guarded_calm(config: Config<Cell>, limits: &Limits) -> Report {
     let clocks = Clocks::Alike { ticks: 16, delay_max: 0, faults_before: 4 };
     let bounds = Bounds { clocks, crashes: 1, losses: 1, disk: Disk::Instant, ..Bounds::default() };
-    explore(&model(guarded(config), Vec::new(), &[], bounds), (Figure3::default(), Led), limits)
+    explore(
+        &model(guarded(config), Vec::new(), &[], bounds),
+        (Figure3::default(), AtEnd(led)),
+        limits,
+    )
 }
 
 /// A write, then a read at `level`, beside a change of leader and late messages. A follower's

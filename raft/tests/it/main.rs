@@ -4,6 +4,7 @@ mod arbitrary;
 mod bed;
 mod core;
 mod flow;
+mod growth;
 mod journal;
 mod levels;
 mod loyalty;
