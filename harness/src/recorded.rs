@@ -32,13 +32,12 @@
 mod calls;
 mod edn;
 mod events;
-mod mutex;
 mod operations;
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::linear::{self, Kv, Limits, Model, Operation, Register, Verdict};
+use crate::linear::{self, FencedLock, Kv, Limits, Model, Operation, PerKey, Register, Verdict};
 
 /// How a history is written down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -270,7 +269,9 @@ pub fn judge(
             decide(&Register { init }, &operations, limits)
         }
         ModelName::Kv => decide(&Kv, &operations::of_kv(&calls, format)?, limits),
-        ModelName::Mutex => decide(&mutex::Mutex, &operations::of_mutex(&calls)?, limits),
+        ModelName::Mutex => {
+            decide(&PerKey::new(FencedLock::default()), &operations::of_mutex(&calls)?, limits)
+        }
     };
     let left_out = calls.len() - operations;
     let elapsed = start.elapsed();

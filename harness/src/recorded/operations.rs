@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::linear::{KvAction, KvOp, Operation, RegisterOp, Text};
+use crate::linear::{At, FencedOp, KvAction, KvOp, Operation, RegisterOp, Text};
 
 use super::calls::{Answer, Call, End};
 use super::edn::{Form, Item};
 use super::events::malformed;
-use super::mutex::{MutexAction, MutexOp};
 use super::{Format, ModelName, RecordedError};
 
 /// What a call says of its object: its operation, and when the answer came if one did. None if it
@@ -58,13 +57,16 @@ pub(super) fn of_kv(
     })
 }
 
+/// An operation on one of several locks, or on the only one.
+type LockOp = At<Option<Arc<str>>, FencedOp>;
+
 /// The operations on locks. Who did not get it, or could not give it back, says nothing.
-pub(super) fn of_mutex(calls: &[Call<'_>]) -> Result<Vec<Operation<MutexOp>>, RecordedError> {
+pub(super) fn of_mutex(calls: &[Call<'_>]) -> Result<Vec<Operation<LockOp>>, RecordedError> {
     collect(calls, |call| {
-        let op = |action| MutexOp { key: call.key.as_deref().map(Arc::from), action };
+        let at = |op| At { key: call.key.as_deref().map(Arc::from), op };
         let op = match call.function {
-            "acquire" => op(MutexAction::Acquire(token(call)?)),
-            "release" => op(MutexAction::Release),
+            "acquire" => at(FencedOp::Acquired { token: token(call)? }),
+            "release" => at(FencedOp::Released { token: None }),
             _ => return Err(unknown_function(call, ModelName::Mutex)),
         };
         Ok(match &call.end {

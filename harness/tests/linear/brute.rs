@@ -123,12 +123,13 @@ fn lock_op() -> impl Strategy<Value = LockOp> {
 }
 
 fn fenced_op() -> impl Strategy<Value = FencedOp> {
-    (0..3u64, 1..5u64, 0..8u8).prop_map(|(owner, token, which)| match which {
-        0..=2 => FencedOp::Acquired { owner, token },
-        3 | 4 => FencedOp::Released { token },
+    let said = proptest::option::weighted(0.7, 1..5i64);
+    (said, 1..5i64, 0..8u8).prop_map(|(said, token, which)| match which {
+        0..=2 => FencedOp::Acquired { token: said },
+        3 | 4 => FencedOp::Released { token: said },
         5 => FencedOp::Busy,
         6 => FencedOp::NotHolder { token },
-        _ => FencedOp::Inspected((owner > 0).then_some(token)),
+        _ => FencedOp::Inspected(said),
     })
 }
 

@@ -341,14 +341,14 @@ fn to_return_before_the_call_is_a_bug_of_the_caller() {
 
 #[test]
 fn tokens_must_grow() {
-    let acquired = |owner, token| FencedOp::Acquired { owner, token };
+    let acquired = |token| FencedOp::Acquired { token: Some(token) };
     let leased = FencedLock { leased: true };
-    let grows = [operation(1, acquired(1, 3), 0, 1), operation(2, acquired(2, 4), 2, 3)];
+    let grows = [operation(1, acquired(3), 0, 1), operation(2, acquired(4), 2, 3)];
     holds(&leased, &grows);
     // Nobody gave it back, and no lease ends by itself.
     broken(&FencedLock::default(), &grows, 1);
     for token in [3, 2] {
-        let again = [operation(1, acquired(1, 3), 0, 1), operation(2, acquired(2, token), 2, 3)];
+        let again = [operation(1, acquired(3), 0, 1), operation(2, acquired(token), 2, 3)];
         broken(&leased, &again, 1);
     }
 }
@@ -356,11 +356,26 @@ fn tokens_must_grow() {
 #[test]
 fn a_stale_token_releases_nothing() {
     let history = [
-        operation(1, FencedOp::Acquired { owner: 1, token: 1 }, 0, 1),
-        operation(2, FencedOp::Acquired { owner: 2, token: 2 }, 2, 3),
-        operation(1, FencedOp::Released { token: 1 }, 4, 5),
+        operation(1, FencedOp::Acquired { token: Some(1) }, 0, 1),
+        operation(2, FencedOp::Acquired { token: Some(2) }, 2, 3),
+        operation(1, FencedOp::Released { token: Some(1) }, 4, 5),
     ];
     broken(&FencedLock { leased: true }, &history, 2);
+}
+
+/// A grant whose token nobody said has one all the same, which whoever names it later shows.
+#[test]
+fn an_unsaid_token_is_still_greater() {
+    let unsaid = [
+        operation(1, FencedOp::Acquired { token: Some(3) }, 0, 1),
+        operation(1, FencedOp::Released { token: None }, 2, 3),
+        operation(2, FencedOp::Acquired { token: None }, 4, 5),
+    ];
+    let then = |op| [&unsaid[..], &[operation(2, op, 6, 7)]].concat();
+    holds(&FencedLock::default(), &then(FencedOp::Released { token: Some(4) }));
+    holds(&FencedLock::default(), &then(FencedOp::Inspected(Some(4))));
+    broken(&FencedLock::default(), &then(FencedOp::Released { token: Some(3) }), 3);
+    broken(&FencedLock::default(), &then(FencedOp::Acquired { token: None }), 3);
 }
 
 #[test]
