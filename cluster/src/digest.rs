@@ -5,6 +5,36 @@ use std::hash::{Hash, Hasher};
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
+/// For an `impl Hasher`: integers are written as on a little-endian machine of 64 bits, whatever this
+/// one is. The default of each is the machine's own form.
+macro_rules! little_endian_integers {
+    () => {
+        little_endian_integers!(
+            write_u8: u8, write_u16: u16, write_u32: u32, write_u64: u64, write_u128: u128,
+            write_i8: i8, write_i16: i16, write_i32: i32, write_i64: i64, write_i128: i128
+        );
+
+        #[inline]
+        fn write_usize(&mut self, value: usize) {
+            self.write_u64(value as u64);
+        }
+
+        #[inline]
+        fn write_isize(&mut self, value: isize) {
+            self.write_i64(value as i64);
+        }
+    };
+    ($($write:ident: $integer:ty),*) => {
+        $(
+            #[inline]
+            fn $write(&mut self, value: $integer) {
+                self.write(&value.to_le_bytes());
+            }
+        )*
+    };
+}
+pub(crate) use little_endian_integers;
+
 /// How many bytes are gathered before they are hashed: a block of XXH3's stream.
 const BUFFER: usize = 256;
 
@@ -67,65 +97,7 @@ impl Hasher for Digest {
         }
     }
 
-    #[inline]
-    fn write_u8(&mut self, value: u8) {
-        self.write(&[value]);
-    }
-
-    #[inline]
-    fn write_u16(&mut self, value: u16) {
-        self.write(&value.to_le_bytes());
-    }
-
-    #[inline]
-    fn write_u32(&mut self, value: u32) {
-        self.write(&value.to_le_bytes());
-    }
-
-    #[inline]
-    fn write_u64(&mut self, value: u64) {
-        self.write(&value.to_le_bytes());
-    }
-
-    #[inline]
-    fn write_u128(&mut self, value: u128) {
-        self.write(&value.to_le_bytes());
-    }
-
-    #[inline]
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
-
-    #[inline]
-    fn write_isize(&mut self, value: isize) {
-        self.write_u64(value as i64 as u64);
-    }
-
-    #[inline]
-    fn write_i8(&mut self, value: i8) {
-        self.write_u8(value as u8);
-    }
-
-    #[inline]
-    fn write_i16(&mut self, value: i16) {
-        self.write_u16(value as u16);
-    }
-
-    #[inline]
-    fn write_i32(&mut self, value: i32) {
-        self.write_u32(value as u32);
-    }
-
-    #[inline]
-    fn write_i64(&mut self, value: i64) {
-        self.write_u64(value as u64);
-    }
-
-    #[inline]
-    fn write_i128(&mut self, value: i128) {
-        self.write_u128(value as u128);
-    }
+    little_endian_integers!();
 
     fn finish(&self) -> u64 {
         let rest = &self.buffer[..self.filled];

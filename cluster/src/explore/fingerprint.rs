@@ -5,6 +5,7 @@ use std::hash::Hasher;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use crate::digest::little_endian_integers;
 use crate::{Members, NodeId, PersistCount, Timestamp};
 
 /// Gathers what makes a state, and makes 128 bits of it (XXH3).
@@ -40,30 +41,7 @@ impl Hasher for Fingerprint {
         self.0.extend_from_slice(bytes);
     }
 
-    #[inline]
-    fn write_u8(&mut self, value: u8) {
-        self.0.push(value);
-    }
-
-    #[inline]
-    fn write_u32(&mut self, value: u32) {
-        self.write(&value.to_le_bytes());
-    }
-
-    #[inline]
-    fn write_u64(&mut self, value: u64) {
-        self.write(&value.to_le_bytes());
-    }
-
-    #[inline]
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
-
-    #[inline]
-    fn write_isize(&mut self, value: isize) {
-        self.write_u64(value as u64);
-    }
+    little_endian_integers!();
 }
 
 /// Other names for the nodes: a permutation of them.
