@@ -64,30 +64,4 @@ impl Mutant {
     pub const HARMLESS: [Self; 1] = [Self::AnswersTwice];
 }
 
-/// Which bug is planted, if any.
-#[cfg(feature = "mutants")]
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Planted(Option<Mutant>);
-
-#[cfg(feature = "mutants")]
-impl Planted {
-    pub(crate) fn of(mutant: Mutant) -> Self {
-        Self(Some(mutant))
-    }
-
-    pub(crate) fn is(&self, mutant: Mutant) -> bool {
-        self.0 == Some(mutant)
-    }
-}
-
-/// No bug is planted, nor can one be.
-#[cfg(not(feature = "mutants"))]
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Planted(());
-
-#[cfg(not(feature = "mutants"))]
-impl Planted {
-    pub(crate) const fn is(&self, _mutant: Mutant) -> bool {
-        false
-    }
-}
+cluster::planted!(pub(crate) Mutant);

@@ -67,6 +67,7 @@ pub mod explore;
 mod fault;
 mod id;
 mod node;
+mod planted;
 mod rng;
 pub mod sim;
 pub mod threads;

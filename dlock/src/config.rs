@@ -138,7 +138,7 @@ impl Config {
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn plant(mut self, mutant: Mutant) -> Self {
-        self.planted = Planted::only(mutant);
+        self.planted = Planted::of(mutant);
         self
     }
 }

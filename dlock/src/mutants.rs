@@ -60,26 +60,4 @@ impl Mutant {
     pub const HARMLESS: [Self; 1] = [Self::TicksTwice];
 }
 
-/// Which bug is planted, if any.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
-pub(crate) struct Planted {
-    #[cfg(feature = "mutants")]
-    mutant: Option<Mutant>,
-}
-
-impl Planted {
-    #[cfg(feature = "mutants")]
-    pub(crate) const fn only(mutant: Mutant) -> Self {
-        Self { mutant: Some(mutant) }
-    }
-
-    #[cfg(feature = "mutants")]
-    pub(crate) fn is(self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
-    }
-
-    #[cfg(not(feature = "mutants"))]
-    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
-        false
-    }
-}
+cluster::planted!(pub(crate) Mutant);

@@ -205,7 +205,7 @@ impl Config {
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn plant(mut self, mutant: Mutant) -> Self {
-        self.planted = Planted::this(mutant);
+        self.planted = Planted::of(mutant);
         self
     }
 }

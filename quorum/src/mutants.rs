@@ -4,7 +4,7 @@
 //! compiler drops every branch that asks for it.
 
 /// A known bug.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[cfg_attr(not(feature = "mutants"), expect(unreachable_pub, reason = "public with the feature"))]
 pub enum Mutant {
     /// An acknowledgement that the network delivers twice counts as two.
@@ -49,26 +49,4 @@ impl Mutant {
     pub const HARMLESS: [Self; 1] = [Self::AsksBackwards];
 }
 
-/// The bug that a configuration carries, if any.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Planted {
-    #[cfg(feature = "mutants")]
-    mutant: Option<Mutant>,
-}
-
-impl Planted {
-    #[cfg(feature = "mutants")]
-    pub(crate) const fn this(mutant: Mutant) -> Self {
-        Self { mutant: Some(mutant) }
-    }
-
-    #[cfg(feature = "mutants")]
-    pub(crate) fn is(self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
-    }
-
-    #[cfg(not(feature = "mutants"))]
-    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
-        false
-    }
-}
+cluster::planted!(pub(crate) Mutant);

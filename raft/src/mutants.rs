@@ -197,28 +197,4 @@ impl Mutant {
     pub const HARMLESS: [Self; 2] = [Self::HeartbeatsTwiceAsOften, Self::NoopTwice];
 }
 
-/// The bug in a configuration, if any.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Planted {
-    #[cfg(feature = "mutants")]
-    mutant: Option<Mutant>,
-}
-
-impl Planted {
-    #[cfg(feature = "mutants")]
-    pub(crate) const fn of(mutant: Mutant) -> Self {
-        Self { mutant: Some(mutant) }
-    }
-
-    /// Whether it is `mutant`.
-    #[cfg(feature = "mutants")]
-    pub(crate) fn is(self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
-    }
-
-    /// Whether it is `mutant`: no.
-    #[cfg(not(feature = "mutants"))]
-    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
-        false
-    }
-}
+cluster::planted!(pub(crate) Mutant);

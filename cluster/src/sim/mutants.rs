@@ -34,28 +34,4 @@ impl Mutant {
     ];
 }
 
-/// The bug in a world, if any; by default none.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Planted {
-    #[cfg(feature = "mutants")]
-    mutant: Option<Mutant>,
-}
-
-impl Planted {
-    #[cfg(feature = "mutants")]
-    pub(crate) const fn of(mutant: Mutant) -> Self {
-        Self { mutant: Some(mutant) }
-    }
-
-    /// Whether it is `mutant`.
-    #[cfg(feature = "mutants")]
-    pub(crate) fn is(self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
-    }
-
-    /// Whether it is `mutant`: no.
-    #[cfg(not(feature = "mutants"))]
-    pub(crate) const fn is(self, _mutant: Mutant) -> bool {
-        false
-    }
-}
+crate::planted!(pub Mutant);
