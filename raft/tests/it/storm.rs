@@ -26,6 +26,8 @@ struct Storm {
     history: History,
     asked: BTreeMap<RequestId, (Timestamp, Asked)>,
     values: u64,
+    /// Leaders come and go faster than they can replicate, as in figure 8.
+    is_restless: bool,
     with_session: bool,
     session: Option<SessionId>,
     /// The command of the session that is not answered yet, and when it was first asked.
@@ -63,7 +65,8 @@ pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weath
         options.sync = MILLI..=20 * MILLI;
     }
     let config = if rng.chance(300_000) {
-        config.with_entries_max(8 + rng.index(8)).with_inflight_max(1 + rng.index(3))
+        // So few at a time that a new leader's no-op comes well after what others began.
+        config.with_entries_max(1 + rng.index(15)).with_inflight_max(1 + rng.index(3))
     } else {
         config
     };
@@ -74,6 +77,7 @@ pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weath
     } else {
         config
     };
+    let is_restless = rng.chance(300_000);
     let with_session = rng.chance(400_000);
     let bed = Bed::with(nodes, config, options);
     let (history, asked) = (History::default(), BTreeMap::new());
@@ -83,6 +87,7 @@ pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weath
         history,
         asked,
         values: 0,
+        is_restless,
         with_session,
         session: None,
         unanswered: None,
@@ -97,9 +102,10 @@ impl Storm {
     fn rage(&mut self) {
         let end = Timestamp::from_millis(4_000);
         while self.bed.sim.now() < end && self.bed.violation.is_none() {
-            let pause = self.rng.span(20 * MILLI..=250 * MILLI);
+            let longest = if self.is_restless { 60 } else { 250 };
+            let pause = self.rng.span(20 * MILLI..=longest * MILLI);
             self.work(self.bed.sim.now() + pause);
-            let fault = self.fault();
+            let fault = if self.is_restless { self.coup() } else { self.fault() };
             self.bed.inject(&fault);
             if fault == Fault::PowerLoss {
                 for node in self.bed.members() {
@@ -163,6 +169,24 @@ impl Storm {
                     && node.machine().values == first.machine().values
             })
         })
+    }
+
+    /// A leader falls, or reaches one follower only; who fell before comes back with what it had begun.
+    fn coup(&mut self) -> Fault {
+        let mut members = self.bed.members();
+        let any = *self.rng.pick(&members).expect("there are some");
+        let leader = members.iter().copied().find(|&id| self.bed.sim.peek(id).leads());
+        match (self.rng.below(4), leader) {
+            (0, Some(node)) => Fault::Crash { node },
+            (1, Some(leader)) => {
+                self.rng.shuffle(&mut members);
+                members.sort_by_key(|&id| id != leader);
+                let rest = members.split_off(2);
+                Fault::Partition { groups: vec![members, rest] }
+            }
+            (2, _) => Fault::Heal,
+            (_, _) => Fault::Restart { node: any },
+        }
     }
 
     fn fault(&mut self) -> Fault {
