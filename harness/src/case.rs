@@ -35,6 +35,8 @@ pub struct Case {
     pub scenario: String,
     /// What it is known to break.
     pub breaks: Option<Guarantee>,
+    /// Why no implementation claims to come through it, if none does.
+    pub beyond: Option<String>,
     /// Where.
     pub world: World,
     /// Decides what is left to chance: in the simulated world everything.
@@ -127,6 +129,7 @@ impl Case {
             implementation: Some(implementation.name.to_owned()),
             scenario: scenario.name.to_owned(),
             breaks: None,
+            beyond: scenario.beyond.map(str::to_owned),
             world,
             seed,
             nodes,
@@ -140,6 +143,11 @@ impl Case {
             faults_min: scenario.faults_min.min(u32::try_from(harms).unwrap_or(u32::MAX)),
             served_min: SERVED_MIN,
         }
+    }
+
+    /// What `implementation` claims of such a run: nothing, of one beyond what it can survive.
+    pub fn claims(&self, implementation: &Implementation) -> &'static [Guarantee] {
+        if self.beyond.is_none() { implementation.claims } else { &[] }
     }
 
     /// How to start its cluster.

@@ -40,7 +40,7 @@ impl Dossier {
             trace: true,
         };
         let case = Case::draw(implementation, scenario, &options);
-        let claims = if scenario.beyond.is_none() { implementation.claims } else { &[] };
+        let claims = case.claims(implementation);
         let guarantee = finding.guarantee;
         let record = |case: &Case, replay: String| {
             record(implementation, claims, scenario.summary, case, guarantee, replay)

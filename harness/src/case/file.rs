@@ -99,6 +99,7 @@ struct RawCase {
     scenario: String,
     implementation: Option<Spanned<String>>,
     breaks: Option<Guarantee>,
+    beyond: Option<String>,
     world: World,
     seed: Seed,
     nodes: Spanned<usize>,
@@ -118,6 +119,7 @@ impl Default for RawCase {
             scenario: "from-a-file".to_owned(),
             implementation: None,
             breaks: None,
+            beyond: None,
             world: World::Sim,
             seed: Seed(1),
             nodes: Spanned::new(0..0, 5),
@@ -157,6 +159,7 @@ impl Case {
     /// scenario = "my-own"             # any name
     /// implementation = "raft"         # left out: whichever is chosen on the command line
     /// breaks = "linearizability"      # what the run is expected to break; left out: nothing
+    /// beyond = "two of three forget"  # why nobody claims to survive it; left out: claims are judged
     /// world = "sim"                   # or "threads", "processes"
     /// seed = 1
     /// nodes = 5
@@ -244,6 +247,7 @@ impl Case {
             implementation,
             scenario: raw.scenario,
             breaks: raw.breaks,
+            beyond: raw.beyond,
             world: raw.world,
             seed: raw.seed.0,
             nodes,
@@ -266,6 +270,7 @@ impl Case {
             scenario: self.scenario.clone(),
             implementation: self.implementation.clone().map(|it| Spanned::new(0..0, it)),
             breaks: self.breaks,
+            beyond: self.beyond.clone(),
             world: self.world,
             seed: Seed(self.seed),
             nodes: Spanned::new(0..0, self.nodes),

@@ -111,6 +111,18 @@ fn a_failing_run_shrinks_to_a_tenth_and_still_fails_the_same_way() {
     assert!(fails(&read));
 }
 
+/// What nobody claims to survive is still so when it is read from a file.
+#[test]
+fn a_run_beyond_all_claims_stays_so_in_its_file() {
+    let raft = implementations::named("raft").expect("it is registered");
+    let wiped = scenario::Scenario::named("wiped-node").expect("it exists");
+    let case = Case::draw(&raft, &wiped, &options(1));
+    let read = Case::from_toml(&case.to_toml()).expect("it was written by us");
+    assert_eq!(read.beyond.as_deref(), wiped.beyond);
+    assert!(read.beyond.is_some() && read.claims(&raft).is_empty());
+    assert_eq!(Case { beyond: None, ..read }.claims(&raft), raft.claims);
+}
+
 #[test]
 fn what_does_not_fail_cannot_be_shrunk() {
     let quorum = implementations::named("quorum").expect("it is registered");
@@ -183,6 +195,7 @@ fn a_mistake_is_named_with_its_line_and_what_was_expected() {
     check_bad("span = \"two hours\"", 1, &["span"]);
     check_bad("span = \"2h\"", 1, &["`span` is longer than 1h"]);
     check_bad("world = \"moon\"", 1, &["moon", "sim"]);
+    check_bad("beyond = true", 1, &["`beyond`", "string"]);
     check_bad("breaks = \"trust\"", 1, &["trust", "linearizability"]);
     check_bad("[[step]]\ndo = \"heal\"", 1, &["a step needs `at`", "500ms"]);
     check_bad("[[step]]\nat = \"1s\"", 1, &["a step needs `do`", "power-loss"]);
