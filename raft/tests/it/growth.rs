@@ -11,7 +11,7 @@ const HEARTBEAT: Duration = Duration::from_millis(50);
 /// Complaint 10 (etcd#10167, dragonboat#103 and #128, NuRaft#295): with compaction on, nothing grows
 /// but the machine: not the log, not the disk, not the sessions.
 #[test]
-fn complaint_10_memory_stays_flat() {
+fn ee_10167_db_103_db_128_nr_295_memory_stays_flat() {
     use cluster::sim::{Options, Sim};
     use cluster::{Cluster, Members};
     use raft::{Raft, Reply, Request, Sequence, Submission};

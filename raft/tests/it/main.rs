@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod bed;
+mod complaints;
 mod core;
 mod flow;
 mod growth;

@@ -68,7 +68,7 @@ fn figure_2_acknowledgements_wait_for_the_disk() {
 }
 
 #[test]
-fn section_5_3_a_single_node_commits_when_its_disk_has_synced() {
+fn ee_14370_a_single_node_commits_when_its_disk_has_synced() {
     let mut table = table(1, plain());
     table.instant_disks = false;
     table.tick(n(1));
@@ -272,7 +272,7 @@ fn overloaded_leaders_refuse_and_recover() {
 // What no correct peer sends.
 
 #[test]
-fn nonsense_is_dropped_and_counted() {
+fn or_1795_nonsense_is_dropped_and_counted() {
     let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     let huge = LogIndex::new(u64::MAX);
@@ -322,7 +322,7 @@ fn nonsense_is_dropped_and_counted() {
 }
 
 #[test]
-fn a_conflict_with_what_is_committed_is_refused() {
+fn nr_185_a_conflict_with_what_is_committed_is_refused() {
     let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     table.write(n(1), 10);

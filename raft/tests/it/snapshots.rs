@@ -164,7 +164,7 @@ pub(crate) fn acknowledged_below(config: Config<Journal>) {
 }
 
 #[test]
-fn an_append_below_the_snapshot_is_acknowledged() {
+fn or_511_an_append_below_the_snapshot_is_acknowledged() {
     acknowledged_below(config());
 }
 
@@ -186,7 +186,7 @@ fn an_append_that_contradicts_the_snapshot_is_dropped() {
 /// "The leader must occasionally send snapshots to followers that lag behind" (§7): in parts, each
 /// acknowledged, a few ahead.
 #[test]
-fn section_7_a_follower_far_behind_is_sent_the_snapshot_in_parts() {
+fn ee_9000_a_follower_far_behind_is_sent_the_snapshot_in_parts() {
     let mut table = led(small(config()), &[1, 2], 23);
     assert_eq!(values(&table, 3), [], "it was away");
     let mut parts = 0;
@@ -511,7 +511,7 @@ pub(crate) fn no_loop(config: Config<Journal>) {
 }
 
 #[test]
-fn complaint_9_no_snapshot_loop_while_the_leader_takes_writes() {
+fn hr_212_br_423_no_snapshot_loop_while_the_leader_takes_writes() {
     no_loop(config());
 }
 
