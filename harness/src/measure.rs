@@ -177,7 +177,10 @@ impl Bench {
         self.count += 1;
         match self.workload {
             Workload::Elections => Op::Lead,
-            Workload::Registers => Op::Write { key: (self.count % 64) as u32, value: self.count },
+            Workload::Registers => {
+                let key = (self.count % 64) as u32;
+                Op::Write { key, value: self.count, ticket: None }
+            }
             // A lock that nobody else wants, so that what is measured is the lock service.
             Workload::Locks => Op::Acquire {
                 lock: (self.count % (1 << 31)) as u32,

@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
         let members = subject.members().to_vec();
         let needs = (implementation.service_needs)(case.nodes);
         let director = Director::new(&members, needs, implementation.grace, rng.fork(1));
-        let clients = clients(implementation.workload, case.clients, &mut rng);
+        let clients = clients(implementation, case.clients, &mut rng);
         Self {
             implementation,
             subject,
@@ -322,17 +322,24 @@ impl<'a> Run<'a> {
     }
 }
 
-fn clients(workload: Workload, count: u32, rng: &mut Rng) -> Vec<Box<dyn Client>> {
-    let mut make = |client: fn(u32, Rng) -> Box<dyn Client>| {
+fn clients(implementation: &Implementation, count: u32, rng: &mut Rng) -> Vec<Box<dyn Client>> {
+    let mut make = |client: &dyn Fn(u32, Rng) -> Box<dyn Client>| {
         (0..count).map(|index| client(index, rng.fork(u64::from(index) + 10))).collect()
     };
-    match workload {
+    match implementation.workload {
         Workload::Elections => {
-            make(|index, rng| Box::new(Worker::new(index, Elector::default(), rng)))
+            make(&|index, rng| Box::new(Worker::new(index, Elector::default(), rng)))
         }
         Workload::Registers => {
-            make(|index, rng| Box::new(Worker::new(index, Reader::default(), rng)))
+            // Every other one, so that both ways of writing meet.
+            let in_sessions = implementation.claims.contains(&Guarantee::ExactlyOnce);
+            make(&|index, rng| {
+                let reader = Reader::new(in_sessions && index % 2 == 0);
+                Box::new(Worker::new(index, reader, rng))
+            })
         }
-        Workload::Locks => make(|index, rng| Box::new(Worker::new(index, Locker::new(index), rng))),
+        Workload::Locks => {
+            make(&|index, rng| Box::new(Worker::new(index, Locker::new(index), rng)))
+        }
     }
 }

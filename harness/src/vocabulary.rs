@@ -23,7 +23,11 @@ pub enum Op {
         key: u32,
         /// What it is to hold.
         value: u64,
+        /// In which session, if in one: then it takes effect once, however often it is asked.
+        ticket: Option<Ticket>,
     },
+    /// Registers: open a session. Only asked of who claims exactly-once.
+    Open,
     /// Logs: what has this node committed?
     Committed,
     /// Locks: take it if it is free, else wait for it.
@@ -66,6 +70,15 @@ pub enum Op {
     },
 }
 
+/// Which command of which session a write is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Ticket {
+    /// The session, as it was named when it was opened.
+    pub session: u64,
+    /// The command's number in it, one more than that of the last command, which is over.
+    pub sequence: u64,
+}
+
 /// What a node answers.
 pub type Answer = Result<Outcome, Refusal>;
 
@@ -78,6 +91,11 @@ pub enum Outcome {
     Value(Option<u64>),
     /// To [`Op::Write`].
     Written,
+    /// To [`Op::Open`].
+    Opened {
+        /// The session's name.
+        session: u64,
+    },
     /// To [`Op::Committed`]: a digest of each committed entry, in order from the first.
     Log(Vec<u64>),
     /// To [`Op::Acquire`].

@@ -207,6 +207,7 @@ fn waits_for(op: &Op) -> Duration {
         Op::Lead
         | Op::Read { .. }
         | Op::Write { .. }
+        | Op::Open
         | Op::Committed
         | Op::Inspect { .. }
         | Op::Renew { .. }
@@ -217,10 +218,13 @@ fn waits_for(op: &Op) -> Duration {
 /// Whether asking twice is the same as asking once.
 fn repeatable(op: &Op) -> bool {
     match op {
+        // A session that nobody uses is no harm.
+        Op::Open => true,
+        Op::Write { ticket, .. } => ticket.is_some(),
         Op::Lead | Op::Read { .. } | Op::Committed | Op::Inspect { .. } | Op::Acquire { .. } => {
             true
         }
-        Op::Write { .. } | Op::Renew { .. } | Op::Release { .. } => false,
+        Op::Renew { .. } | Op::Release { .. } => false,
     }
 }
 

@@ -181,9 +181,12 @@ impl Habit for Locker {
                 now + rng.span(Duration::ZERO..=HOLD_MIN)
             }
             Op::Inspect { .. } => now + rng.span(HOLD_MIN..=HOLD_MAX),
-            Op::Release { .. } | Op::Lead | Op::Read { .. } | Op::Write { .. } | Op::Committed => {
-                now + rng.span(THINK)
-            }
+            Op::Release { .. }
+            | Op::Lead
+            | Op::Read { .. }
+            | Op::Write { .. }
+            | Op::Open
+            | Op::Committed => now + rng.span(THINK),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use cluster::{Rng, Timestamp};
 
-use crate::history::Call;
-use crate::vocabulary::Op;
+use crate::history::{Call, End};
+use crate::vocabulary::{Op, Outcome, Ticket};
 
 use super::caller::done;
 use super::{Context, Habit, Next, THINK};
@@ -12,10 +12,42 @@ use super::{Context, Habit, Next, THINK};
 const KEYS: u32 = 3;
 
 /// Reads and writes registers at random, and at the end reads each once more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reader {
+    session: Session,
     /// The keys still to be read before it is done, once it is finishing.
     last_reads: Option<Vec<u32>>,
+}
+
+/// How it writes.
+#[derive(Debug)]
+enum Session {
+    /// As it is: what may have been done is not asked for again.
+    Unwanted,
+    /// In a session that is yet to be opened.
+    Wanted,
+    /// In this session; the ticket of its last command, sequence zero if there was none.
+    Open(Ticket),
+}
+
+impl Reader {
+    /// A client that writes in sessions, or not.
+    pub(crate) fn new(in_sessions: bool) -> Self {
+        let session = if in_sessions { Session::Wanted } else { Session::Unwanted };
+        Self { session, last_reads: None }
+    }
+
+    fn write(&mut self, key: u32, context: &mut Context<'_>) -> Op {
+        let ticket = match &mut self.session {
+            Session::Unwanted => None,
+            Session::Wanted => return Op::Open,
+            Session::Open(ticket) => {
+                ticket.sequence += 1;
+                Some(*ticket)
+            }
+        };
+        Op::Write { key, value: context.number(), ticket }
+    }
 }
 
 impl Habit for Reader {
@@ -25,11 +57,7 @@ impl Habit for Reader {
             return Next::Call(Op::Read { key });
         }
         let key = rng.below(u64::from(KEYS)) as u32;
-        Next::Call(if rng.chance(500_000) {
-            Op::Write { key, value: context.number() }
-        } else {
-            Op::Read { key }
-        })
+        Next::Call(if rng.chance(500_000) { self.write(key, context) } else { Op::Read { key } })
     }
 
     fn ended(&mut self, context: &mut Context<'_>, rng: &mut Rng, call: &Call) -> Timestamp {
@@ -37,6 +65,14 @@ impl Habit for Reader {
             && done(call).is_some()
         {
             reads.retain(|left| left != key);
+        }
+        match (&call.op, &call.end) {
+            (Op::Open, End::Done(Outcome::Opened { session })) => {
+                self.session = Session::Open(Ticket { session: *session, sequence: 0 });
+            }
+            // It may still be carried out, or the session has ended.
+            (Op::Write { ticket: Some(_), .. }, End::Unknown) => self.session = Session::Wanted,
+            (_, End::Done(_) | End::Refused(_) | End::Unknown) => {}
         }
         context.now() + rng.span(THINK)
     }
@@ -47,5 +83,11 @@ impl Habit for Reader {
 
     fn finished(&self) -> bool {
         self.last_reads.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    fn die(&mut self, _context: &mut Context<'_>) {
+        if let Session::Open(_) = self.session {
+            self.session = Session::Wanted;
+        }
     }
 }

@@ -26,11 +26,12 @@ pub fn edn(history: &History) -> String {
             let (asked, fields) = ("nil".to_owned(), format!(", :key \"{key}\""));
             Some(Words { f: "get", fields, asked, answered: seen })
         }
-        Op::Write { key, value } => {
+        Op::Write { key, value, .. } => {
             let (value, fields) = (format!("\"{value}\""), format!(", :key \"{key}\""));
             Some(Words { f: "put", fields, asked: value.clone(), answered: value })
         }
         Op::Lead
+        | Op::Open
         | Op::Committed
         | Op::Inspect { .. }
         | Op::Acquire { .. }
@@ -51,7 +52,7 @@ pub fn edn_register(history: &History, key: u32) -> String {
             let (asked, fields) = ("nil".to_owned(), String::new());
             Some(Words { f: "read", fields, asked, answered: seen })
         }
-        Op::Write { key: own, value } if *own == key => {
+        Op::Write { key: own, value, .. } if *own == key => {
             let value = value.to_string();
             let fields = String::new();
             Some(Words { f: "write", fields, asked: value.clone(), answered: value })
@@ -59,6 +60,7 @@ pub fn edn_register(history: &History, key: u32) -> String {
         Op::Read { .. }
         | Op::Write { .. }
         | Op::Lead
+        | Op::Open
         | Op::Committed
         | Op::Inspect { .. }
         | Op::Acquire { .. }
@@ -80,6 +82,7 @@ fn other(call: &Call) -> Words {
     let node = call.node.get();
     let (f, asked) = match &call.op {
         Op::Lead => ("lead", format!("{{:node {node}}}")),
+        Op::Open => ("open", "nil".to_owned()),
         Op::Inspect { lock } => ("inspect", format!("{{:lock {lock}}}")),
         Op::Committed => ("log", format!("{{:node {node}}}")),
         Op::Acquire { lock, owner, ttl, wait, .. } => {
@@ -106,6 +109,7 @@ fn other(call: &Call) -> Words {
             format!("{}, :token nil}}", asked.trim_end_matches('}'))
         }
         End::Done(Outcome::Log(log)) => format!("{{:node {node}, :entries {}}}", log.len()),
+        End::Done(Outcome::Opened { session }) => session.to_string(),
         End::Done(
             Outcome::Value(_)
             | Outcome::Written

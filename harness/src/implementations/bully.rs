@@ -69,6 +69,7 @@ impl Pattern for Elections {
             Op::Lead => Request::Lead,
             Op::Read { .. }
             | Op::Write { .. }
+            | Op::Open
             | Op::Committed
             | Op::Inspect { .. }
             | Op::Acquire { .. }

@@ -91,7 +91,7 @@ impl Pattern for Locks {
                 attempt: None,
             },
             Op::Inspect { lock } => Request::Info { resource: resource(lock) },
-            Op::Lead | Op::Read { .. } | Op::Write { .. } | Op::Committed => {
+            Op::Lead | Op::Read { .. } | Op::Write { .. } | Op::Open | Op::Committed => {
                 unreachable!("a lock workload asks for locks")
             }
         }

@@ -118,10 +118,11 @@ impl Pattern for Store {
     fn request(op: Op) -> Request {
         match op {
             Op::Read { key: which } => Request::get(key(which)),
-            Op::Write { key: which, value } => {
+            Op::Write { key: which, value, .. } => {
                 Request::put(key(which), Value::from(value.to_be_bytes().as_slice()))
             }
             Op::Lead
+            | Op::Open
             | Op::Committed
             | Op::Inspect { .. }
             | Op::Acquire { .. }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::raft::invariants::Monitor;
-use ::raft::{Config, Error, Image, LogIndex, Raft, Reply, Request, Response, StateMachine};
+use ::raft::{
+    Config, Error, Image, LogIndex, Raft, Reply, Request, Response, Sequence, SessionId,
+    StateMachine, Submission,
+};
 use cluster::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +15,7 @@ use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
 use crate::sometimes::{Marks, Onlooker, raft as sometimes};
 use crate::subject::{Pattern, Seen};
-use crate::vocabulary::{Answer, Op, Outcome, Refusal};
+use crate::vocabulary::{Answer, Op, Outcome, Refusal, Ticket};
 
 /// Raft as it comes, but for how often it takes snapshots.
 pub fn raft() -> Implementation {
@@ -41,6 +44,7 @@ pub fn with(config: Config<Registers>) -> Implementation {
             Guarantee::LeaderCompleteness,
             Guarantee::StateMachineSafety,
             Guarantee::Linearizability,
+            Guarantee::ExactlyOnce,
             Guarantee::Durability,
             Guarantee::Availability,
         ],
@@ -96,9 +100,9 @@ impl StateMachine for Registers {
     type Answer = Told;
     type Snapshot = Image<Self>;
 
-    fn apply(&mut self, index: LogIndex, command: &Command) {
+    fn apply(&mut self, _: LogIndex, command: &Command) {
         self.values.insert(command.key, command.value);
-        self.log.push(Digest::of(&(index, command)));
+        self.log.push(Digest::of(command));
     }
 
     fn query(&self, query: &Query) -> Told {
@@ -121,7 +125,17 @@ impl Pattern for Registry {
     fn request(op: Op) -> Request<Registers> {
         match op {
             Op::Read { key } => Request::Read(Query::Value(key)),
-            Op::Write { key, value } => Request::Write(Command { key, value }),
+            Op::Write { key, value, ticket: None } => Request::Write(Command { key, value }),
+            Op::Write { key, value, ticket: Some(Ticket { session, sequence }) } => {
+                let sequence = Sequence::new(sequence);
+                Request::Submit(Submission {
+                    session: SessionId::new(session),
+                    sequence,
+                    unanswered: sequence,
+                    command: Command { key, value },
+                })
+            }
+            Op::Open => Request::Open,
             // What is applied: the log itself may be in a snapshot.
             Op::Committed => Request::ReadLocal(Query::Log),
             Op::Lead
@@ -139,7 +153,8 @@ impl Pattern for Registry {
             Ok(Reply::Written { .. }) => Ok(Outcome::Written),
             Ok(Reply::Answer(Told::Value(value))) => Ok(Outcome::Value(value)),
             Ok(Reply::Answer(Told::Log(log))) => Ok(Outcome::Log(log)),
-            Ok(Reply::Opened(_) | Reply::Committed(_) | Reply::Transferred { .. }) => {
+            Ok(Reply::Opened(session)) => Ok(Outcome::Opened { session: session.get() }),
+            Ok(Reply::Committed(_) | Reply::Transferred { .. }) => {
                 unreachable!("nobody asks for that")
             }
             Err(Error::NotLeader { leader }) => Err(Refusal::NotLeader(leader)),

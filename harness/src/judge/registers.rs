@@ -42,8 +42,8 @@ pub(crate) fn operation(call: &Call) -> Option<Operation<At<u32, RegisterOp<u64>
         (Op::Read { key }, End::Done(Outcome::Value(value))) => {
             (*key, RegisterOp::Read(*value), true)
         }
-        (Op::Write { key, value }, End::Done(_)) => (*key, RegisterOp::Write(*value), true),
-        (Op::Write { key, value }, End::Unknown) => (*key, RegisterOp::Write(*value), false),
+        (Op::Write { key, value, .. }, End::Done(_)) => (*key, RegisterOp::Write(*value), true),
+        (Op::Write { key, value, .. }, End::Unknown) => (*key, RegisterOp::Write(*value), false),
         // A refused write had no effect; a read that was not answered saw nothing.
         _ => return None,
     };
@@ -59,7 +59,7 @@ fn lost_write(history: &History) -> Option<Violation> {
     let mut keys: BTreeMap<u32, Key<'_>> = BTreeMap::new();
     for call in &history.calls {
         match (&call.op, &call.end) {
-            (Op::Write { key, value }, end) => {
+            (Op::Write { key, value, .. }, end) => {
                 let key = keys.entry(*key).or_default();
                 let done = matches!(end, End::Done(_));
                 key.returned.insert(*value, if done { call.returned } else { Timestamp::MAX });

@@ -21,9 +21,10 @@ fn operation(call: &Call) -> Operation {
     let (kind, asked, verb) = match op {
         Op::Lead => (OperationKind::Other, "lead".to_owned(), "lead".to_owned()),
         Op::Read { key } => (OperationKind::Read, format!("k{key}"), format!("read k{key}")),
-        Op::Write { key, value } => {
+        Op::Write { key, value, .. } => {
             (OperationKind::Write, format!("k{key} ← {value}"), format!("write k{key} ← {value}"))
         }
+        Op::Open => (OperationKind::Other, "session".to_owned(), "open a session".to_owned()),
         Op::Committed => (OperationKind::Read, "log".to_owned(), "read the log".to_owned()),
         Op::Inspect { lock } => {
             (OperationKind::Read, format!("l{lock}"), format!("who holds l{lock}?"))
@@ -85,6 +86,7 @@ fn told(outcome: &Outcome) -> Option<String> {
         Outcome::Leading(epoch) => Some(format!("{epoch}")),
         Outcome::Value(None) => Some("nil".to_owned()),
         Outcome::Value(Some(value)) => Some(value.to_string()),
+        Outcome::Opened { session } => Some(session.to_string()),
         Outcome::Log(log) => Some(format!("{} entries", log.len())),
         Outcome::Acquired { token, .. } => Some(format!("token {token}")),
         Outcome::Written | Outcome::Renewed { .. } | Outcome::Released { .. } => None,

@@ -60,9 +60,10 @@ impl Write {
 pub fn ask(op: &Op) -> Ask {
     match *op {
         Op::Read { key } => Ask::Read { key },
-        Op::Write { key, value } => Ask::Write(Write { key, value }),
+        Op::Write { key, value, .. } => Ask::Write(Write { key, value }),
         Op::Committed => Ask::Committed,
         Op::Lead
+        | Op::Open
         | Op::Inspect { .. }
         | Op::Acquire { .. }
         | Op::Renew { .. }

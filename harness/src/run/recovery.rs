@@ -1,5 +1,6 @@
 //! What is asked of a cluster once everything is repaired.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cluster::{NodeId, NodeState};
@@ -160,6 +161,9 @@ impl Run<'_> {
             let (told, all) = (logs.len(), living.len());
             self.undecided = Some(format!("only {told} of {all} nodes told what they committed"));
         }
+        if let Some(what) = logs.iter().find_map(|(node, log)| applied_twice(*node, log)) {
+            self.violations.push(Violation::new(Guarantee::ExactlyOnce, what));
+        }
         let Some((_, longest)) = logs.iter().max_by_key(|(_, log)| log.len()) else { return };
         for (node, log) in &logs {
             if let Some(at) = log.iter().zip(longest).position(|(own, other)| own != other) {
@@ -169,4 +173,15 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// What stands twice in a log, though no two commands of a run are alike.
+fn applied_twice(node: NodeId, log: &[u64]) -> Option<String> {
+    let mut places = BTreeMap::new();
+    let twice = log
+        .iter()
+        .zip(1..)
+        .find_map(|(&entry, place)| places.insert(entry, place).map(|first: u64| (first, place)));
+    let (first, second) = twice?;
+    Some(format!("{node} has applied its write number {first} again as number {second}"))
 }

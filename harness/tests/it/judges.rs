@@ -34,7 +34,7 @@ fn led(node: u32, epoch: u64, times: (u64, u64)) -> Call {
 }
 
 fn wrote(process: u32, value: u64, times: (u64, u64)) -> Call {
-    call(process, Op::Write { key: 0, value }, times, End::Done(Outcome::Written))
+    call(process, Op::Write { key: 0, value, ticket: None }, times, End::Done(Outcome::Written))
 }
 
 fn read(process: u32, value: Option<u64>, times: (u64, u64)) -> Call {
@@ -120,7 +120,7 @@ fn an_acknowledged_write_that_is_gone_at_the_end_was_not_durable() {
 
 #[test]
 fn a_write_of_unknown_outcome_may_be_seen_or_not() {
-    let unknown = || call(0, Op::Write { key: 0, value: 1 }, (0, 1), End::Unknown);
+    let unknown = || call(0, Op::Write { key: 0, value: 1, ticket: None }, (0, 1), End::Unknown);
     check("raft", &calls(vec![unknown(), read(1, None, (2, 3))]), &[]);
     check("raft", &calls(vec![unknown(), read(1, Some(1), (2, 3))]), &[]);
     let back = vec![unknown(), read(1, Some(1), (2, 3)), read(1, None, (4, 5))];
@@ -130,8 +130,10 @@ fn a_write_of_unknown_outcome_may_be_seen_or_not() {
 #[test]
 fn a_refused_write_that_is_seen_is_not_linearizable() {
     let refused = End::Refused(Refusal::Unavailable);
-    let history =
-        vec![call(0, Op::Write { key: 0, value: 1 }, (0, 1), refused), read(1, Some(1), (2, 3))];
+    let history = vec![
+        call(0, Op::Write { key: 0, value: 1, ticket: None }, (0, 1), refused),
+        read(1, Some(1), (2, 3)),
+    ];
     check("raft", &calls(history), &[Guarantee::Linearizability]);
 }
 
@@ -141,7 +143,7 @@ fn a_call_that_fails_while_service_is_due_breaks_availability() {
     let windows = vec![Window { from: at(10), until: at(50), serving }];
     let failed = |process, times| {
         let end = End::Refused(Refusal::Unavailable);
-        call(process, Op::Write { key: 0, value: 9 }, times, end)
+        call(process, Op::Write { key: 0, value: 9, ticket: None }, times, end)
     };
     let with = |call| History { windows: windows.clone(), ..calls(vec![call]) };
     check("raft", &with(failed(0, (20, 30))), &[Guarantee::Availability]);

@@ -132,7 +132,7 @@ fn what_real_time_rivals_acknowledge_survives_them_all() {
         let Some(rival) = installed(name) else { continue };
         let mut subject = (rival.start)(&Setting::new(world, 3, 1)).expect("it starts");
         for value in 1..=3 {
-            until_done(&mut *subject, &Op::Write { key: 1, value });
+            until_done(&mut *subject, &Op::Write { key: 1, value, ticket: None });
             subject.inject(&Fault::PowerLoss).expect("it can lose power");
             for node in subject.members().to_vec() {
                 assert_eq!(subject.state(node), cluster::NodeState::Down);
@@ -157,7 +157,7 @@ fn what_is_acknowledged_is_durable_by_then() {
             setting.sim.client_latency = Duration::ZERO..=Duration::ZERO;
             let mut subject = (rival.start)(&setting).expect("it starts");
             for value in 1..=10 {
-                let written = until_done(&mut *subject, &Op::Write { key: 1, value });
+                let written = until_done(&mut *subject, &Op::Write { key: 1, value, ticket: None });
                 assert_eq!(written, Outcome::Written);
                 subject.inject(&Fault::PowerLoss).expect("it takes every fault");
                 for node in subject.members().to_vec() {
@@ -190,7 +190,7 @@ fn a_paused_rival_stands_still() {
     for (name, world) in REAL_TIME {
         let Some(rival) = installed(name) else { continue };
         let mut subject = (rival.start)(&Setting::new(world, 3, 1)).expect("it starts");
-        until_done(&mut *subject, &Op::Write { key: 1, value: 1 });
+        until_done(&mut *subject, &Op::Write { key: 1, value: 1, ticket: None });
         let node = NodeId::new(1);
         subject.inject(&Fault::Pause { node }).expect("it can be paused");
         assert_eq!(subject.state(node), cluster::NodeState::Paused);
@@ -213,7 +213,7 @@ fn a_dead_rival_is_unreachable() {
         let node = NodeId::new(2);
         subject.inject(&Fault::Crash { node }).expect("it can be killed");
         assert_eq!(subject.state(node), cluster::NodeState::Down);
-        let request = subject.submit(node, Op::Write { key: 1, value: 1 });
+        let request = subject.submit(node, Op::Write { key: 1, value: 1, ticket: None });
         let until = subject.now() + Duration::from_secs(10);
         let completion = subject.poll(until).expect("it is answered");
         assert_eq!(completion.request, request);
@@ -229,7 +229,7 @@ fn followers_point_to_the_leader() {
     {
         let rival = rival(name);
         let mut subject = (rival.start)(&Setting::new(world, 3, 1)).expect("it starts");
-        until_done(&mut *subject, &Op::Write { key: 1, value: 1 });
+        until_done(&mut *subject, &Op::Write { key: 1, value: 1, ticket: None });
         // Time for the followers to hear of the first heartbeat.
         let settled = subject.now() + Duration::from_millis(500);
         while subject.poll(settled).is_some() {}
@@ -237,7 +237,7 @@ fn followers_point_to_the_leader() {
         let leader = members.iter().copied().find(|&node| subject.state(node).leads());
         assert!(leader.is_some(), "{name} has no leader");
         for node in members.into_iter().filter(|&node| Some(node) != leader) {
-            let request = subject.submit(node, Op::Write { key: 1, value: 2 });
+            let request = subject.submit(node, Op::Write { key: 1, value: 2, ticket: None });
             let until = subject.now() + Duration::from_secs(10);
             let completion = subject.poll(until).expect("it is answered");
             assert_eq!(completion.request, request);
