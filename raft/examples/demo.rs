@@ -151,7 +151,7 @@ fn print_committed(
         let Reply::Committed(entries) = reply else { bail!("{reply:?}") };
         let commands = entries.iter().filter_map(|entry| entry.payload.command());
         if commands.eq(expected) {
-            let lines: Vec<String> = entries.iter().map(|entry| describe(entry)).collect();
+            let lines: Vec<String> = entries.iter().map(describe).collect();
             println!("Node {id} committed: {}", lines.join(" "));
             return Ok(());
         }

@@ -19,8 +19,9 @@
 
 use cluster::{NodeId, Now};
 
+use crate::entries::Entries;
 use crate::follower::is_sequel;
-use crate::message::{Entries, Message};
+use crate::message::{Entry, Message};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::quorum::{Tally, tally};
@@ -109,9 +110,8 @@ impl<S: StateMachine> Raft<S> {
         }
         // As much as in an append, and at least so much that the asker's log gains by it.
         let rest = self.log.slice(prev.index.next(), usize::MAX);
-        let needed = rest.partition_point(|entry| entry.position() <= last).saturating_add(1);
-        let count = rest.len().min(needed.max(self.config.entries_max));
-        let entries = rest[..count].iter().cloned().collect();
+        let needed = rest.take_while(|entry| entry.position() <= last).count().saturating_add(1);
+        let entries = self.log.share(prev.index.next(), needed.max(self.config.entries_max));
         out.send(to, Message::Lent { term: self.term, prev, entries });
     }
 
@@ -166,12 +166,11 @@ impl<S: StateMachine> Raft<S> {
             }
             return;
         }
-        let end = entries.last().map_or(prev, |entry| entry.position());
+        let end = entries.last().map_or(prev, Entry::position);
         if end <= self.log.last() {
             return;
         }
-        let held =
-            entries.partition_point(|entry| self.log.term_at(entry.index) == Some(entry.term));
+        let held = self.log.held_of(&entries);
         let keep = prev.index.plus(held);
         if keep < self.log.last_index() {
             if keep < self.commit || self.term.next() >= Term::LIMIT {

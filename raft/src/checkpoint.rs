@@ -149,12 +149,11 @@ impl<S: StateMachine> Raft<S> {
         }
         let position = writing.position;
         if writing.first.is_none() {
-            let entries = self.log.slice(position.index.next(), usize::MAX);
             writing.first = Some(out.persist(Record::Checkpoint(Checkpoint {
                 position,
                 term: self.term,
                 vote: self.vote,
-                entries: entries.iter().cloned().collect(),
+                entries: self.log.share(position.index.next(), usize::MAX),
             })));
         }
         if let Some(held) = &writing.whole {

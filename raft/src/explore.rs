@@ -210,8 +210,8 @@ impl<S: StateMachine> Raft<S> {
 impl<C: Hash> Log<C> {
     fn fingerprint(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
         self.base().hash(into);
-        into.write_usize(self.entries().len());
-        for entry in self.entries() {
+        into.write_usize(self.len());
+        for entry in self.slice(self.base().index.next(), usize::MAX) {
             entry.hash(into);
         }
         self.durable().hash(into);

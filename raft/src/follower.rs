@@ -1,10 +1,9 @@
 //! How a follower takes over its leader's log (§5.3).
 
-use std::sync::Arc;
-
 use cluster::{NodeId, Now};
 
-use crate::message::{Append, Appended, Entries, Entry, Event, Message, Record};
+use crate::entries::Entries;
+use crate::message::{Append, Appended, Event, Message, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::{LogIndex, Position, Round, StateMachine, Term};
@@ -21,7 +20,7 @@ pub(crate) struct Ack {
 
 /// Whether `entries` may stand after `prev` in a log of a node in `term`: their indexes have no
 /// gap, and their terms never decrease.
-pub(crate) fn is_sequel<C>(prev: Position, entries: &[Arc<Entry<C>>], term: Term) -> bool {
+pub(crate) fn is_sequel<C>(prev: Position, entries: &Entries<C>, term: Term) -> bool {
     let mut before = prev;
     entries.iter().all(|entry| {
         let follows = entry.index == before.index.next()
@@ -167,7 +166,7 @@ impl<S: StateMachine> Raft<S> {
             0
         } else {
             // By log matching, what is held is a first part.
-            entries.partition_point(|entry| self.log.term_at(entry.index) == Some(entry.term))
+            self.log.held_of(&entries)
         };
         if held == entries.len() && !always {
             return true;
@@ -179,13 +178,8 @@ impl<S: StateMachine> Raft<S> {
             }
             self.log.truncate_after(keep);
         }
-        self.log.extend(&entries[held..]);
-        if held == 0 && !entries.is_empty() {
-            let count = out.persist(Record::Entries(entries));
-            self.log.saved(count);
-        } else {
-            self.save_entries(out);
-        }
+        self.log.extend(&entries.skip(held));
+        self.save_entries(out);
         true
     }
 
@@ -200,15 +194,12 @@ impl<S: StateMachine> Raft<S> {
         self.commit = self.commit.max(leader_commit.min(limit));
     }
 
-    /// Hands the entries that are not there yet to the disk, as one record, and returns them.
-    pub(crate) fn save_entries<P, E>(
-        &mut self,
-        out: &mut Out<S, P, E>,
-    ) -> Option<Entries<S::Command>> {
-        let fresh = self.log.unsaved()?;
-        let count = out.persist(Record::Entries(fresh.clone()));
-        self.log.saved(count);
-        Some(fresh)
+    /// Hands the entries that are not there yet to the disk, as one record.
+    pub(crate) fn save_entries<P, E>(&mut self, out: &mut Out<S, P, E>) {
+        if let Some(fresh) = self.log.unsaved() {
+            let count = out.persist(Record::Entries(fresh));
+            self.log.saved(count);
+        }
     }
 
     /// Sends what this batch's appends have earned.

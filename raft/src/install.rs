@@ -260,9 +260,9 @@ impl<S: StateMachine> Raft<S> {
             return Some(append);
         }
         let covered = base.index.since(append.prev.index);
-        let rest = match append.entries.get(covered - 1) {
+        let rest = match append.entries.iter().nth(covered - 1) {
             Some(entry) if entry.position() != base => return None,
-            Some(_) => append.entries[covered..].to_vec().into(),
+            Some(_) => append.entries.skip(covered),
             None => Vec::new().into(),
         };
         Some(Append { prev: base, entries: rest, ..append })

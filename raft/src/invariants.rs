@@ -152,7 +152,7 @@ impl<S: StateMachine> Monitor<S> {
             seen.truncations = node.log.truncations();
             let log = node.entries(LogIndex::new(1), usize::MAX);
             let kept = seen.log[seen.base..].iter().zip(log);
-            let same = seen.base + kept.take_while(|(a, b)| Arc::ptr_eq(a, b)).count();
+            let same = seen.base + kept.take_while(|(a, b)| ***a == **b).count();
             if same < seen.log.len() && seen.leads && node.is_leader() && seen.term == node.term() {
                 let what = format!("{id} dropped {:?} while it led", seen.log[same].position());
                 return violated(LEADER_APPEND_ONLY, what);
@@ -166,8 +166,7 @@ impl<S: StateMachine> Monitor<S> {
         let first_new = LogIndex::ZERO.plus(seen.log.len()).next();
         for entry in node.entries(first_new, usize::MAX) {
             let before = seen.log.last().map_or(Term::ZERO, |last| last.term);
-            self.match_entry(id, entry, before)?;
-            seen.log.push(Arc::clone(entry));
+            seen.log.push(self.match_entry(id, entry, before)?);
         }
         Ok(())
     }
@@ -230,23 +229,24 @@ impl<S: StateMachine> Monitor<S> {
     }
 
     /// Log matching, by induction: what has the same index and term is the same, and so is the term
-    /// of what stands before it.
+    /// of what stands before it. Returns it as it was first seen.
     fn match_entry(
         &mut self,
         id: NodeId,
-        entry: &Arc<Entry<S::Command>>,
+        entry: &Entry<S::Command>,
         before: Term,
-    ) -> Result<(), Violation> {
+    ) -> Result<Arc<Entry<S::Command>>, Violation> {
         let place = entry.index.prev().since(LogIndex::ZERO);
         if self.entries.len() <= place {
             self.entries.resize_with(place + 1, Vec::new);
         }
         let here = &mut self.entries[place];
         let Some(known) = here.iter().find(|known| known.entry.term == entry.term) else {
-            here.push(Known { entry: Arc::clone(entry), before });
-            return Ok(());
+            let entry = Arc::new(entry.clone());
+            here.push(Known { entry: Arc::clone(&entry), before });
+            return Ok(entry);
         };
-        if !same(&known.entry, entry) {
+        if *known.entry != *entry {
             let what = format!("{id} holds {entry:?}, another node held {:?}", known.entry);
             return violated(LOG_MATCHING, what);
         }
@@ -256,7 +256,7 @@ impl<S: StateMachine> Monitor<S> {
                 format!("{id} holds {position:?} after {before}, another after {}", known.before);
             return violated(LOG_MATCHING, what);
         }
-        Ok(())
+        Ok(Arc::clone(&known.entry))
     }
 
     /// A node has become leader.
@@ -368,6 +368,6 @@ fn same<C: Eq>(a: &Arc<Entry<C>>, b: &Arc<Entry<C>>) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
-fn violated(guarantee: &'static str, what: String) -> Result<(), Violation> {
+fn violated<T>(guarantee: &'static str, what: String) -> Result<T, Violation> {
     Err(Violation { guarantee, what })
 }

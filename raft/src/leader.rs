@@ -1,10 +1,10 @@
 //! How a leader replicates (§5.3) and commits (§5.4.2).
 
-use std::sync::Arc;
-
 use cluster::{Now, RequestId, Timestamp};
 
-use crate::message::{Append, Appended, Entries, Entry, Event, Message, Payload};
+use crate::entries::Entries;
+use crate::log::Log;
+use crate::message::{Append, Appended, Entry, Event, Message, Payload};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::progress::Progress;
@@ -12,7 +12,7 @@ use crate::quorum::reached_by_majority;
 use crate::reads::Reads;
 use crate::session::Submission;
 use crate::transfer::Transfer;
-use crate::{Error, LogIndex, Position, Round, StateMachine, Term};
+use crate::{Config, Error, LogIndex, Position, Round, StateMachine, Term};
 
 /// What a leader knows.
 #[derive(Clone)]
@@ -122,7 +122,7 @@ impl<S: StateMachine> Raft<S> {
             return Err(Error::Overloaded);
         }
         let (term, index) = (self.term, last.next());
-        self.log.push(Arc::new(Entry { term, index, payload }));
+        self.log.push(Entry { term, index, payload });
         if let Some(request) = request {
             self.proposals.push_back((index, request));
         }
@@ -152,10 +152,10 @@ impl<S: StateMachine> Raft<S> {
         self.leader = Some(self.id);
         self.counts.leaderships += 1;
         let (term, index) = (self.term, last.next());
-        self.log.push(Arc::new(Entry { term, index, payload: Payload::Noop }));
+        self.log.push(Entry { term, index, payload: Payload::Noop });
         if self.config.planted.is(Mutant::NoopTwice) {
             let index = index.next();
-            self.log.push(Arc::new(Entry { term, index, payload: Payload::Noop }));
+            self.log.push(Entry { term, index, payload: Payload::Noop });
         }
         self.events.push(Event::ElectedLeader { term });
     }
@@ -223,16 +223,11 @@ impl<S: StateMachine> Raft<S> {
         }
     }
 
-    /// Sends each follower what it lacks, and something at all if that is due. `fresh` is the end
-    /// of the log, if it has just been saved.
+    /// Sends each follower what it lacks, and something at all if that is due.
     ///
     /// Ungated: the entries may leave before they are on this node's own disk, since it counts
     /// itself only once they are (§10.2.1 of the thesis). Its term is durable since its election.
-    pub(crate) fn replicate<P, E>(
-        &mut self,
-        fresh: Option<Entries<S::Command>>,
-        out: &mut Out<S, P, E>,
-    ) {
+    pub(crate) fn replicate<P, E>(&mut self, out: &mut Out<S, P, E>) {
         let Part::Leader(leadership) = &mut self.part else { return };
         let (term, commit, round) = (self.term, self.commit, leadership.reads.round);
         let (log, config) = (&self.log, &self.config);
@@ -244,10 +239,7 @@ impl<S: StateMachine> Raft<S> {
             Message::Append(Append { term, prev, entries, commit, round })
         };
         // Followers that lack the same are sent the same.
-        let fits = |batch: &Batch<_>| {
-            batch.entries.len() <= config.entries_max && batch.bytes <= config.append_bytes_max
-        };
-        let mut batch = fresh.map(Batch::of::<S>).filter(fits);
+        let mut batch = None;
         for (place, follower) in leadership.followers.iter_mut().enumerate() {
             if place == self.place {
                 continue;
@@ -261,13 +253,12 @@ impl<S: StateMachine> Raft<S> {
             }
             let window = (config.inflight_max, config.inflight_bytes_max);
             while follower.next <= last && follower.may_send(window) {
-                let Batch { entries, bytes } = batch_from(&mut batch, follower.next, || {
-                    let entries = log.slice(follower.next, config.entries_max);
-                    Batch::of::<S>(within::<S>(entries, config.append_bytes_max).into())
-                });
-                let count = entries.len();
-                out.send_now(to, append(follower.next, entries));
-                follower.sent(count, bytes);
+                let first = follower.next;
+                let known = batch.take_if(|batch: &mut Batch<_>| batch.first == first);
+                let batch =
+                    batch.insert(known.unwrap_or_else(|| Batch::from::<S>(first, log, config)));
+                out.send_now(to, append(first, batch.entries.clone()));
+                follower.sent(batch.count, batch.bytes);
                 follower.due = false;
             }
             if follower.due {
@@ -279,58 +270,35 @@ impl<S: StateMachine> Raft<S> {
     }
 }
 
-/// Entries of one append, and how large they are together.
+/// What one append carries.
 struct Batch<C> {
+    first: LogIndex,
     entries: Entries<C>,
+    count: usize,
+    /// How large they are together.
     bytes: usize,
 }
 
 impl<C> Batch<C> {
-    fn of<S: StateMachine<Command = C>>(entries: Entries<C>) -> Self {
-        let bytes = entries.iter().map(|entry| size::<S>(entry)).fold(0, usize::saturating_add);
-        Self { entries, bytes }
+    /// As much from `first` on as one append may carry; at least one entry, if there is one.
+    fn from<S: StateMachine<Command = C>>(
+        first: LogIndex,
+        log: &Log<C>,
+        config: &Config<S>,
+    ) -> Self {
+        let (mut count, mut bytes) = (0, 0_usize);
+        for entry in log.slice(first, config.entries_max) {
+            let more = bytes.saturating_add(payload_size::<S>(&entry.payload));
+            if count > 0 && more > config.append_bytes_max {
+                break;
+            }
+            (count, bytes) = (count + 1, more);
+        }
+        Self { first, entries: log.share(first, count), count, bytes }
     }
 }
 
-impl<C> Clone for Batch<C> {
-    fn clone(&self) -> Self {
-        Self { entries: Arc::clone(&self.entries), bytes: self.bytes }
-    }
-}
-
-/// How large an entry is, for limits.
-fn size<S: StateMachine>(entry: &Entry<S::Command>) -> usize {
-    payload_size::<S>(&entry.payload)
-}
-
+/// How large a payload is, for limits.
 fn payload_size<S: StateMachine>(payload: &Payload<S::Command>) -> usize {
     payload.command().map_or(0, S::size_of)
-}
-
-/// The first of `entries` that are together no larger than `limit`; at least one.
-fn within<S: StateMachine>(
-    entries: &[Arc<Entry<S::Command>>],
-    limit: usize,
-) -> &[Arc<Entry<S::Command>>] {
-    let mut bytes = 0_usize;
-    let fits = |entry: &&Arc<Entry<S::Command>>| {
-        bytes = bytes.saturating_add(size::<S>(entry));
-        bytes <= limit
-    };
-    let count = entries.iter().take_while(fits).count();
-    &entries[..count.max(1).min(entries.len())]
-}
-
-/// `batch`, if it begins at `first`; otherwise what `make` makes, kept in it.
-fn batch_from<C>(
-    batch: &mut Option<Batch<C>>,
-    first: LogIndex,
-    make: impl FnOnce() -> Batch<C>,
-) -> Batch<C> {
-    match batch {
-        Some(known) if known.entries.first().is_some_and(|entry| entry.index == first) => {
-            known.clone()
-        }
-        Some(_) | None => batch.insert(make()).clone(),
-    }
 }

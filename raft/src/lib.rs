@@ -124,6 +124,7 @@
 //! D. Ongaro, *Consensus: Bridging Theory and Practice* (2014).
 
 mod config;
+mod entries;
 mod error;
 mod id;
 mod machine;
@@ -153,12 +154,13 @@ mod snapshot;
 mod store;
 
 pub use config::Config;
+pub use entries::{Entries, EntriesIter};
 pub use error::Error;
 pub use id::{LogIndex, Position, Round, Sequence, SessionId, Term};
 pub use machine::StateMachine;
 pub use message::{
-    Append, Appended, Checkpoint, Entries, Entry, Event, Install, Installed, Message, Payload,
-    ReadLevel, ReadTag, Record, Reply, Request, Response, Settled,
+    Append, Appended, Checkpoint, Entry, Event, Install, Installed, Message, Payload, ReadLevel,
+    ReadTag, Record, Reply, Request, Response, Settled,
 };
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;

@@ -1,11 +1,12 @@
 //! The log, and how much of it has reached the disk.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::ops::Range;
 
 use cluster::PersistCount;
 
-use crate::message::{Entries, Entry};
+use crate::entries::{Entries, Run, parts, runs_of};
+use crate::message::Entry;
 use crate::{LogIndex, Position, Term};
 
 /// The entries of one node, from a base on: what is before it is in a snapshot (§7).
@@ -13,13 +14,19 @@ use crate::{LogIndex, Position, Term};
 /// Guarantees:
 /// 1. the first entry follows the base, each other one the one before it: there are no gaps;
 /// 2. terms never decrease from one entry to the next;
-/// 3. `base <= durable <= saved <= last`.
+/// 3. `base <= durable <= saved <= last`;
+/// 4. what is saved is in runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Log<C> {
     /// Where the last entry stood that is not here any more; zero while all are. It is committed.
     base: Position,
-    /// Entry `i` is at `i - 1 - base`.
-    entries: Vec<Arc<Entry<C>>>,
+    /// What follows it, without a gap, but for what is open.
+    runs: Vec<Run<C>>,
+    /// The last entries: what was proposed since runs were last made.
+    open: Vec<Entry<C>>,
+    /// What is no part of the log any more, and is let go little by little: to free it at once
+    /// would stop the node for as long as a million clients' commands take to free.
+    dropped: VecDeque<Run<C>>,
     /// The last index that has been handed to the disk.
     saved: LogIndex,
     /// The last index that will survive any crash.
@@ -35,7 +42,9 @@ impl<C> Log<C> {
     pub(crate) fn new() -> Self {
         Self {
             base: Position::ZERO,
-            entries: Vec::new(),
+            runs: Vec::new(),
+            open: Vec::new(),
+            dropped: VecDeque::new(),
             saved: LogIndex::ZERO,
             durable: LogIndex::ZERO,
             unsynced: VecDeque::new(),
@@ -49,11 +58,21 @@ impl<C> Log<C> {
     }
 
     pub(crate) fn last_index(&self) -> LogIndex {
-        self.base.index.plus(self.entries.len())
+        self.last_in_runs().plus(self.open.len())
+    }
+
+    fn last_in_runs(&self) -> LogIndex {
+        self.runs.last().map_or(self.base.index, |run| run.end_index().prev())
     }
 
     pub(crate) fn last(&self) -> Position {
-        self.entries.last().map_or(self.base, |entry| entry.position())
+        let last = self.open.last().or_else(|| self.runs.last()?.last());
+        last.map_or(self.base, Entry::position)
+    }
+
+    /// How many entries are here.
+    pub(crate) fn len(&self) -> usize {
+        self.last_index().since(self.base.index)
     }
 
     pub(crate) fn durable(&self) -> LogIndex {
@@ -70,18 +89,33 @@ impl<C> Log<C> {
         &self.unsynced
     }
 
-    /// All that is here.
-    pub(crate) fn entries(&self) -> &[Arc<Entry<C>>] {
-        &self.entries
-    }
-
     pub(crate) fn truncations(&self) -> u64 {
         self.truncations
     }
 
-    pub(crate) fn get(&self, index: LogIndex) -> Option<&Arc<Entry<C>>> {
-        let place = index.get().checked_sub(self.base.index.get())?.checked_sub(1)?;
-        self.entries.get(usize::try_from(place).ok()?)
+    pub(crate) fn get(&self, index: LogIndex) -> Option<&Entry<C>> {
+        let in_runs = self.last_in_runs();
+        if index > in_runs {
+            return self.open.get(index.prev().since(in_runs));
+        }
+        if index <= self.base.index {
+            return None;
+        }
+        let run = &self.runs[self.run_at(index)];
+        run.get(index.since(run.first_index()))
+    }
+
+    /// Which run holds the entry at `index`, if one does.
+    fn run_at(&self, index: LogIndex) -> usize {
+        let count = self.runs.len();
+        // It is one of the last few, nearly always.
+        let mut near = 1;
+        while near < count && self.runs[count - near].first_index() > index {
+            near *= 2;
+        }
+        let start = count.saturating_sub(near);
+        let found = self.runs[start..].partition_point(|run| run.first_index() <= index);
+        start + found.saturating_sub(1)
     }
 
     /// The term of the entry at `index`, the base's among them; none after the last entry, and none
@@ -94,10 +128,37 @@ impl<C> Log<C> {
     }
 
     /// At most `max` entries from `from` on, or from the first that is here if that is later.
-    pub(crate) fn slice(&self, from: LogIndex, max: usize) -> &[Arc<Entry<C>>] {
-        let start = from.prev().since(self.base.index).min(self.entries.len());
-        let end = start.saturating_add(max).min(self.entries.len());
-        &self.entries[start..end]
+    pub(crate) fn slice(
+        &self,
+        from: LogIndex,
+        max: usize,
+    ) -> impl Iterator<Item = &Entry<C>> + Clone {
+        let from = from.max(self.base.index.next());
+        let first_open = self.last_in_runs().next();
+        let left = max.saturating_sub(first_open.since(from));
+        let start = from.since(first_open).min(self.open.len());
+        let end = start.saturating_add(left).min(self.open.len());
+        self.parts(from, max).flat_map(|(run, places)| &run[places]).chain(&self.open[start..end])
+    }
+
+    /// As [`slice`](Self::slice), shared; without what is open.
+    pub(crate) fn share(&self, from: LogIndex, max: usize) -> Entries<C> {
+        Entries::of(self.parts(from, max))
+    }
+
+    fn parts(
+        &self,
+        from: LogIndex,
+        max: usize,
+    ) -> impl Iterator<Item = (&Run<C>, Range<usize>)> + Clone {
+        let runs = &self.runs[self.run_at(from)..];
+        let skip = runs.first().map_or(0, |run| from.since(run.first_index()));
+        parts(runs, skip, max)
+    }
+
+    /// How many of `entries` are here: by log matching, a first part (§5.3).
+    pub(crate) fn held_of(&self, entries: &Entries<C>) -> usize {
+        entries.iter().take_while(|entry| self.term_at(entry.index) == Some(entry.term)).count()
     }
 
     /// The last position, at or before `index`, whose term is not above `term`: there at the latest
@@ -107,24 +168,34 @@ impl<C> Log<C> {
         if index < self.base.index {
             return Position { term: Term::ZERO, index };
         }
-        let upto = self.slice(self.base.index.next(), index.since(self.base.index));
-        let count = upto.partition_point(|entry| entry.term <= term);
-        match count.checked_sub(1) {
-            Some(place) => upto[place].position(),
-            None => self.base,
+        let (mut least, mut most) = (self.base.index, index.min(self.last_index()));
+        while least < most {
+            let middle = least.plus(most.since(least).div_ceil(2));
+            if self.term_at(middle).is_some_and(|at| at <= term) {
+                least = middle;
+            } else {
+                most = middle.prev();
+            }
         }
+        self.get(least).map_or(self.base, Entry::position)
     }
 
     /// Appends an entry that is yet to be saved.
-    pub(crate) fn push(&mut self, entry: Arc<Entry<C>>) {
+    pub(crate) fn push(&mut self, entry: Entry<C>) {
         debug_assert_eq!(entry.index, self.last_index().next(), "no gaps");
         debug_assert!(entry.term >= self.last().term, "terms never decrease");
-        self.entries.push(entry);
+        self.open.push(entry);
     }
 
     /// Appends entries that are yet to be saved.
-    pub(crate) fn extend(&mut self, entries: &[Arc<Entry<C>>]) {
-        self.entries.extend_from_slice(entries);
+    pub(crate) fn extend(&mut self, entries: &Entries<C>) {
+        self.close();
+        self.runs.extend_from_slice(entries.runs());
+    }
+
+    /// Makes runs of what is open.
+    fn close(&mut self) {
+        self.runs.extend(runs_of(&mut self.open));
     }
 
     /// Drops everything after `index`, which is not before the base.
@@ -133,7 +204,12 @@ impl<C> Log<C> {
         if index >= self.last_index() {
             return;
         }
-        self.entries.truncate(index.since(self.base.index));
+        self.close();
+        self.runs.truncate(self.runs.partition_point(|run| run.first_index() <= index));
+        if let Some(run) = self.runs.last_mut() {
+            let kept = index.next().since(run.first_index()).min(run.len());
+            *run = run.part(0..kept);
+        }
         self.truncations += 1;
         self.saved = self.saved.min(index);
         self.durable = self.durable.min(index);
@@ -146,9 +222,26 @@ impl<C> Log<C> {
     pub(crate) fn compact(&mut self, index: LogIndex) {
         let Some(term) = self.term_at(index) else { return };
         debug_assert!(index <= self.saved, "the disk has what is dropped");
-        self.entries.drain(..index.since(self.base.index));
+        let whole = self.runs.partition_point(|run| run.end_index() <= index.next());
+        if whole > 0 {
+            // Whatever is left of the last time goes at once: there is never more than one lot.
+            self.dropped.clear();
+            self.dropped.extend(self.runs.drain(..whole));
+        }
+        if let Some(run) = self.runs.first_mut() {
+            *run = run.part(index.next().since(run.first_index())..run.len());
+        }
         self.base = Position { term, index };
         self.durable = self.durable.max(index);
+    }
+
+    /// Lets go of about `count` entries that were dropped.
+    pub(crate) fn free(&mut self, mut count: usize) {
+        while count > 0
+            && let Some(run) = self.dropped.pop_front()
+        {
+            count = count.saturating_sub(run.len());
+        }
     }
 
     /// Begins anew after `base`, which a snapshot covers. What follows it here is kept if the entry
@@ -160,8 +253,9 @@ impl<C> Log<C> {
             self.saved = self.saved.max(base.index);
             return self.compact(base.index);
         }
-        self.truncations += u64::from(!self.entries.is_empty());
-        self.entries.clear();
+        self.truncations += u64::from(self.last_index() > self.base.index);
+        self.runs.clear();
+        self.open.clear();
         self.base = base;
         self.saved = base.index;
         self.durable = base.index;
@@ -171,11 +265,10 @@ impl<C> Log<C> {
     }
 
     /// What has not been handed to the disk yet; none if nothing.
-    pub(crate) fn unsaved(&self) -> Option<Entries<C>> {
-        if self.saved == self.last_index() {
-            return None;
-        }
-        Some(self.slice(self.saved.next(), usize::MAX).iter().cloned().collect())
+    pub(crate) fn unsaved(&mut self) -> Option<Entries<C>> {
+        self.close();
+        let saved = self.saved;
+        (saved < self.last_index()).then(|| self.share(saved.next(), usize::MAX))
     }
 
     /// Everything up to the end was handed to the disk, as the record that makes `count`.
@@ -199,5 +292,164 @@ impl<C> Log<C> {
     pub(crate) fn recovered(&mut self) {
         self.saved = self.last_index();
         self.durable = self.saved;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::Payload;
+
+    /// What is done to a log. Numbers are taken modulo what makes sense.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// So many entries are proposed, one after the other, in a term so much later.
+        Push(usize, u64),
+        /// So many come at once, in a term so much later.
+        Extend(usize, u64),
+        Save,
+        Truncate(usize),
+        Compact(usize),
+        Restart(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let many = prop_oneof![4 => 0..6_usize, 1 => 100..300_usize];
+        prop_oneof![
+            (many.clone(), 0..2_u64).prop_map(|(count, later)| Step::Push(count, later)),
+            (many, 0..2_u64).prop_map(|(count, later)| Step::Extend(count, later)),
+            Just(Step::Save),
+            any::<usize>().prop_map(Step::Truncate),
+            any::<usize>().prop_map(Step::Compact),
+            any::<usize>().prop_map(Step::Restart),
+        ]
+    }
+
+    /// A log, and the plain list that it must be equal to.
+    struct Pair {
+        log: Log<u64>,
+        /// Every entry since the first, those before the base too.
+        plain: Vec<Entry<u64>>,
+        value: u64,
+        records: u64,
+    }
+
+    impl Pair {
+        fn more(&mut self, count: usize, later: u64) -> Vec<Entry<u64>> {
+            let term = Term::new(self.log.last().term.get().max(1) + later);
+            let fresh = (0..count).map(|place| {
+                self.value += 1;
+                let index = self.log.last_index().plus(place).next();
+                Entry { term, index, payload: Payload::Command(self.value) }
+            });
+            let fresh: Vec<_> = fresh.collect();
+            self.plain.extend(fresh.iter().cloned());
+            fresh
+        }
+
+        fn save(&mut self) {
+            let unsaved = self.log.unsaved();
+            let saved = self.log.saved_index().since(LogIndex::ZERO);
+            assert!(unsaved.iter().flatten().eq(&self.plain[saved..]));
+            assert_eq!(unsaved.is_some(), saved < self.plain.len());
+            self.records += 1;
+            self.log.saved(PersistCount(self.records));
+        }
+
+        fn take(&mut self, step: Step) {
+            let base = self.log.base().index.since(LogIndex::ZERO);
+            match step {
+                Step::Push(count, later) => {
+                    self.more(count, later).into_iter().for_each(|entry| self.log.push(entry));
+                }
+                Step::Extend(count, later) => {
+                    let entries = self.more(count, later).into();
+                    self.log.extend(&entries);
+                    self.save();
+                }
+                Step::Save => self.save(),
+                Step::Truncate(place) => {
+                    let keep = base + place % (self.plain.len() - base + 1);
+                    self.plain.truncate(keep);
+                    self.log.truncate_after(LogIndex::ZERO.plus(keep));
+                }
+                Step::Compact(place) => {
+                    let saved = self.log.saved_index().since(LogIndex::ZERO);
+                    let upto = base + place % (saved - base + 1);
+                    self.log.compact(LogIndex::ZERO.plus(upto));
+                    self.log.free(place % 256);
+                }
+                Step::Restart(ahead) => {
+                    let last = self.log.last();
+                    let index = last.index.plus(1 + ahead % 3);
+                    self.log.restart(Position { term: last.term.next(), index }, false);
+                    let base = Entry { term: last.term.next(), index, payload: Payload::Noop };
+                    // What a snapshot covers and nobody here has seen.
+                    self.plain.resize(index.since(LogIndex::ZERO), base);
+                }
+            }
+        }
+
+        fn compare(&self) {
+            let Self { log, plain, .. } = self;
+            let base = log.base().index.since(LogIndex::ZERO);
+            assert_eq!(log.last_index().since(LogIndex::ZERO), plain.len());
+            assert_eq!(log.len(), plain.len() - base);
+            assert!(log.runs.iter().all(|run| !run.is_empty()));
+            for from in (0..plain.len() + 2).step_by(7).chain([base, plain.len()]) {
+                let first = LogIndex::ZERO.plus(from).next();
+                let held = |from: usize| plain.get(from).filter(|_| from >= base);
+                assert_eq!(log.get(first), held(from), "{first}");
+                for max in [0, 1, 5, 130, usize::MAX] {
+                    let start = from.clamp(base, plain.len());
+                    let expected = &plain[start..plain.len().min(start.saturating_add(max))];
+                    assert!(log.slice(first, max).eq(expected), "{max} from {first} on");
+                    let in_runs = expected.len() - log.open.len().min(expected.len());
+                    let shared = log.share(first, max);
+                    assert!(shared.iter().eq(&expected[..shared.len()]));
+                    assert!(shared.len() >= in_runs, "{max} from {first} on");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// The log is the plain list that it stands for, however it is cut up, and whatever was
+        /// dropped, truncated, compacted or replaced before.
+        #[test]
+        fn a_log_is_the_list_of_its_entries(steps in prop::collection::vec(step(), 1..40)) {
+            let log = Log::new();
+            let mut pair = Pair { log, plain: Vec::new(), value: 0, records: 0 };
+            for step in steps {
+                pair.take(step);
+                pair.compare();
+            }
+        }
+    }
+
+    /// One entry that is kept keeps no more than its run.
+    #[test]
+    fn what_is_compacted_is_let_go() {
+        let mut log = Log::new();
+        let entry = |index| Entry {
+            term: Term::new(1),
+            index: LogIndex::new(index),
+            payload: Payload::Command(std::sync::Arc::new(index)),
+        };
+        let commands: Vec<_> = (1..=1_000).map(entry).collect();
+        let held = commands.iter().filter_map(|entry| entry.payload.command().cloned());
+        let held: Vec<_> = held.map(|command| std::sync::Arc::downgrade(&command)).collect();
+        commands.into_iter().for_each(|entry| log.push(entry));
+        log.unsaved();
+        log.saved(PersistCount(1));
+        log.compact(LogIndex::new(999));
+        let alive = || held.iter().filter(|command| command.strong_count() > 0).count();
+        assert_eq!(alive(), 1_000, "not all at once");
+        log.free(256);
+        assert_eq!(alive(), 1_000 - 256);
+        log.free(usize::MAX);
+        assert_eq!(alive(), 1_000 % 128);
     }
 }

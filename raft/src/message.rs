@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use cluster::NodeId;
 use serde::{Deserialize, Serialize};
 
+use crate::entries::Entries;
 use crate::session::Submission;
 use crate::snapshot::{Chunk, SnapshotId};
 use crate::{Error, LogIndex, Position, Round, SessionId, StateMachine, Term};
 
-/// One entry of the log. Shared, never copied, between the log, the messages and the disk.
+/// One entry of the log. Shared, in [`Entries`], between the log, the messages and the disk.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<C> {
     /// The term of the leader that made it.
@@ -55,9 +55,6 @@ impl<C> Payload<C> {
         }
     }
 }
-
-/// Some consecutive entries.
-pub type Entries<C> = Arc<[Arc<Entry<C>>]>;
 
 /// What nodes tell each other. Every message carries its sender's term.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
@@ -352,7 +349,7 @@ pub enum Reply<S: StateMachine> {
     /// The answer to a query, linearizable or local.
     Answer(S::Answer),
     /// Committed entries, in order, without a gap.
-    Committed(Vec<Arc<Entry<S::Command>>>),
+    Committed(Entries<S::Command>),
     /// The lead is with the node that was named, or was there already.
     Transferred {
         /// Who leads.

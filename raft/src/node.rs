@@ -376,11 +376,11 @@ impl<S: StateMachine> Raft<S> {
     pub fn flush_core<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         self.save_ballot(out);
         if self.is_leader() {
-            let fresh = self.save_entries(out);
+            self.save_entries(out);
             self.advance_commit();
             self.apply();
             self.confirm_reads(now, out);
-            self.replicate(fresh, out);
+            self.replicate(out);
             self.tell_target(out);
         } else {
             self.acknowledge(out);
@@ -389,6 +389,7 @@ impl<S: StateMachine> Raft<S> {
         self.follow_reads(now, out);
         self.disk.wrote(now, out.persisted());
         self.save_snapshot(out);
+        self.log.free(2 * self.config.entries_max);
         if let Some(oldest) = self.forget.take() {
             out.forget(oldest);
         }
@@ -426,11 +427,13 @@ impl<S: StateMachine> Raft<S> {
     /// Applies what is committed up to `upto`.
     fn apply_upto(&mut self, upto: LogIndex) {
         let first = self.applied.next();
-        let batch = self.log.slice(first, upto.since(self.applied));
-        self.applied = self.applied.plus(batch.len());
+        let count = upto.since(self.applied);
+        let batch = self.log.slice(first, count);
+        self.applied = upto;
+        self.settled.reserve(count);
         let planted = self.config.planted;
         let backwards = planted.is(Mutant::AppliesBackwards);
-        let apply = |entry: &Arc<Entry<S::Command>>| {
+        let apply = |entry: &Entry<S::Command>| {
             let index = entry.index;
             if matches!(entry.payload, Payload::Noop) {
                 return;
@@ -480,9 +483,10 @@ impl<S: StateMachine> Raft<S> {
             }
         };
         if backwards {
-            batch.iter().rev().for_each(apply);
+            let batch: Vec<_> = batch.collect();
+            batch.into_iter().rev().for_each(apply);
         } else {
-            batch.iter().for_each(apply);
+            batch.for_each(apply);
         }
     }
 }

@@ -49,7 +49,7 @@ impl<S: StateMachine> Raft<S> {
                 }
             }
             Request::Committed { from, max } => {
-                out.respond_now(id, Ok(Reply::Committed(self.committed(from, max).to_vec())));
+                out.respond_now(id, Ok(Reply::Committed(self.committed(from, max))));
             }
         }
     }
@@ -155,7 +155,7 @@ impl<S: StateMachine> Node for Raft<S> {
         vec![
             ("term", self.term.get()),
             ("log entries", self.last_index().get()),
-            ("entries held", self.log.entries().len() as u64),
+            ("entries held", self.log.len() as u64),
             ("committed", self.commit.get()),
             ("applied", self.applied.get()),
             ("campaigns", self.counts.campaigns),

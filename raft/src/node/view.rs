@@ -1,9 +1,8 @@
 //! What a node shows of itself.
 
-use std::sync::Arc;
-
 use cluster::{NodeId, Role};
 
+use crate::entries::Entries;
 use crate::message::Entry;
 use crate::node::{Part, Raft};
 use crate::{LogIndex, Position, StateMachine, Term};
@@ -93,21 +92,25 @@ impl<S: StateMachine> Raft<S> {
     }
 
     /// The entry at `index`, committed or not.
-    pub fn entry(&self, index: LogIndex) -> Option<&Arc<Entry<S::Command>>> {
+    pub fn entry(&self, index: LogIndex) -> Option<&Entry<S::Command>> {
         self.log.get(index)
     }
 
     /// At most `max` entries from `from` on, committed or not; from the first that is still there, if
     /// `from` is before that.
-    pub fn entries(&self, from: LogIndex, max: usize) -> &[Arc<Entry<S::Command>>] {
+    pub fn entries(
+        &self,
+        from: LogIndex,
+        max: usize,
+    ) -> impl Iterator<Item = &Entry<S::Command>> + Clone {
         self.log.slice(from, max)
     }
 
     /// At most `max` entries from `from` on that this node knows to be committed; from the first that
     /// is still there, if `from` is before that.
-    pub fn committed(&self, from: LogIndex, max: usize) -> &[Arc<Entry<S::Command>>] {
+    pub fn committed(&self, from: LogIndex, max: usize) -> Entries<S::Command> {
         let from = from.max(self.log.base().index.next());
-        self.log.slice(from, max.min(self.commit.next().since(from)))
+        self.log.share(from, max.min(self.commit.next().since(from)))
     }
 
     /// This node's replica, with everything applied up to

@@ -51,7 +51,7 @@ fn ee_10167_db_103_db_128_nr_295_memory_stays_flat() {
         if answered % 1_000 == 0 {
             for &id in &sim.members().to_vec() {
                 let node = sim.node(id).unwrap();
-                let entries = node.entries(LogIndex::ZERO, usize::MAX).len();
+                let entries = node.entries(LogIndex::ZERO, usize::MAX).count();
                 assert!(entries <= 2_500, "{entries} entries at {id} after {answered}");
                 let records = sim.durable(id).len();
                 assert!(records <= 4_000, "{records} records at {id} after {answered}");

@@ -4,7 +4,6 @@
 //! Here: terms and elections (§5.1, §5.2), and what all of them need.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use raft::{
@@ -29,7 +28,7 @@ pub(crate) fn entries(prev: u64, list: &[(u64, u64)]) -> Entries<u64> {
     let entry = |(place, &(term, value)): (usize, &(u64, u64))| {
         let payload = if value == 0 { Payload::Noop } else { Payload::Command(value) };
         let index = LogIndex::new(prev).plus(place).next();
-        Arc::new(Entry { term: Term::new(term), index, payload })
+        Entry { term: Term::new(term), index, payload }
     };
     list.iter().enumerate().map(entry).collect()
 }

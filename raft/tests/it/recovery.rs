@@ -1,7 +1,5 @@
 //! Booting from what a disk held, and refusing what no run can have written.
 
-use std::sync::Arc;
-
 use cluster::{Boot, InvalidConfig, Members, Node, NodeId, Now, Timestamp, WallTime};
 use raft::{Config, Entry, LogIndex, Payload, Raft, Record, Term};
 
@@ -29,7 +27,7 @@ fn check(records: Vec<Record<u64>>, expected: Result<(u64, &[u64], Option<u32>),
     match (Raft::boot_core(&config(), boot), expected) {
         (Ok(node), Ok((term, terms, vote))) => {
             let log = node.entries(LogIndex::new(1), usize::MAX);
-            let found: Vec<u64> = log.iter().map(|entry| entry.term.get()).collect();
+            let found: Vec<u64> = log.map(|entry| entry.term.get()).collect();
             assert_eq!((node.term().get(), &found[..]), (term, terms));
             assert_eq!(node.vote(), vote.map(NodeId::new));
             assert_eq!(node.commit_index(), LogIndex::ZERO, "commit is not remembered");
@@ -62,7 +60,7 @@ fn refuses_what_no_run_can_have_written() {
     check(vec![ballot(3, None), list(0, &[2, 1])], Err("entries that do not follow"));
     check(vec![ballot(3, None), list(0, &[])], Err("no entries"));
     let entry = Entry { term: Term::new(1), index: LogIndex::ZERO, payload: Payload::Noop };
-    let zero = Record::Entries([Arc::new(entry)].into());
+    let zero = Record::Entries(vec![entry].into());
     check(vec![ballot(3, None), zero], Err("entries from i0"));
 }
 

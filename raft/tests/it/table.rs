@@ -292,7 +292,6 @@ impl Table {
     pub(crate) fn log(&self, id: u32) -> Vec<(u64, u64)> {
         let entries = self.node(n(id)).entries(raft::LogIndex::new(1), usize::MAX);
         entries
-            .iter()
             .map(|entry| (entry.term.get(), entry.payload.command().copied().unwrap_or(0)))
             .collect()
     }

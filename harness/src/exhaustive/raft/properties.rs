@@ -22,7 +22,7 @@ pub(super) struct Figure3 {
     /// Ascending by term.
     leaders: Arc<Vec<(Term, NodeId)>>,
     /// The committed log, and the term in which each entry was committed at the latest.
-    committed: Arc<Vec<(Arc<Entry<u64>>, Term)>>,
+    committed: Arc<Vec<(Entry<u64>, Term)>>,
 }
 
 fn broken<T>(guarantee: &'static str, what: String) -> Result<T, Broken> {
@@ -66,13 +66,13 @@ impl Figure3 {
         for (place, entry) in node.committed(LogIndex::ZERO, usize::MAX).iter().enumerate() {
             let place = base + place;
             match self.committed.get(place) {
-                Some((first, _)) if same(first, entry) => {}
+                Some((first, _)) if first == entry => {}
                 Some((first, _)) => {
                     let what = format!("{id} commits {entry:?}, another node {first:?}");
                     return broken(STATE_MACHINE_SAFETY, what);
                 }
                 None => {
-                    Arc::make_mut(&mut self.committed).push((Arc::clone(entry), node.term()));
+                    Arc::make_mut(&mut self.committed).push((entry.clone(), node.term()));
                 }
             }
         }
@@ -85,7 +85,7 @@ impl Figure3 {
         }
         for (entry, committed_in) in self.committed.iter() {
             let covered = entry.index <= node.base().index;
-            let held = covered || node.entry(entry.index).is_some_and(|held| same(held, entry));
+            let held = covered || node.entry(entry.index) == Some(entry);
             if node.term() > *committed_in && !held {
                 let what = format!("{id} leads in {} without {entry:?}, committed", node.term());
                 return broken(LEADER_COMPLETENESS, what);
@@ -93,10 +93,6 @@ impl Figure3 {
         }
         Ok(())
     }
-}
-
-fn same<C: Eq>(a: &Arc<Entry<C>>, b: &Arc<Entry<C>>) -> bool {
-    Arc::ptr_eq(a, b) || a == b
 }
 
 /// Two logs that agree at some place agree in all places before it.
@@ -109,10 +105,11 @@ fn matching(
         return broken(STATE_MACHINE_SAFETY, what);
     }
     let first = a.base().index.max(b.base().index).next();
-    let (a, b) = (a.entries(first, usize::MAX), b.entries(first, usize::MAX));
-    let agree = |(a, b): (&Arc<Entry<_>>, &Arc<Entry<_>>)| a.term == b.term;
-    let Some(last) = a.iter().zip(b).rposition(agree) else { return Ok(()) };
-    match a[..=last].iter().zip(b).find(|(a, b)| !same(a, b)) {
+    let both = || a.entries(first, usize::MAX).zip(b.entries(first, usize::MAX));
+    let agree =
+        |(place, (a, b)): (usize, (&Entry<_>, &Entry<_>))| (a.term == b.term).then_some(place);
+    let Some(last) = both().enumerate().filter_map(agree).last() else { return Ok(()) };
+    match both().take(last + 1).find(|(a, b)| a != b) {
         None => Ok(()),
         Some((a, b)) => broken(LOG_MATCHING, format!("{one} holds {a:?}, {other} holds {b:?}")),
     }
