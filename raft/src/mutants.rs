@@ -159,7 +159,8 @@ impl Mutant {
 
     /// Those that only this crate's own tests look for: what they cost is time, peace, or a promise
     /// about clocks, or it takes a transfer or a read level, which the suite's clients never ask for, a
-    /// session that is in a snapshot, or a snapshot damaged on its way or in the place of a log that conflicts with it.
+    /// session that is in a snapshot, or a snapshot damaged on its way or in the place of a log that
+    /// conflicts with it.
     #[cfg(feature = "mutants")]
     pub const OWN: [Self; 21] = [
         Self::PreVoteRaisesTerm,
