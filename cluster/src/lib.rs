@@ -69,6 +69,7 @@ mod id;
 mod node;
 mod rng;
 pub mod sim;
+pub mod store;
 pub mod threads;
 mod time;
 

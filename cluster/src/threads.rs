@@ -4,9 +4,16 @@
 //! drains its inbox, hands the node the whole batch, flushes once, and sends what came of it: so
 //! requests that arrive together are replicated together, without any pattern's doing.
 //!
-//! A node's disk is a list in memory that outlives [`Fault::Crash`] and dies with the process. While
-//! it is sound, what is written to it is durable at once, so a crash loses none of it. A
-//! [`Fault::Disk`] makes it slow or stalled, in real time, and then it has something to lose.
+//! A node's disk is a list in memory ([`Threads::start`]) that outlives [`Fault::Crash`] and dies with
+//! the process, or a [`Store`] ([`Threads::start_on`]), a journal in a directory say.
+//!
+//! In memory, while the disk is sound, what is written to it is durable at once, so a crash loses none
+//! of it. A [`Fault::Disk`] makes it slow or stalled, in real time, and then it has something to lose.
+//!
+//! On a store, a batch is synced once, by the node's own thread, after all has left that waits for
+//! nothing; what arrives meanwhile is the next batch. So a store that hangs hangs its node: it neither
+//! sends heartbeats nor takes a part in anything, and the others go on without it. A store that fails
+//! is the end of its node, until it is restarted: see [`Threads::refusal`].
 //!
 //! Faults act on the links and on the hosts, as in the simulated world, but which message they hit
 //! is left to the scheduler: a run here cannot be replayed.
@@ -20,6 +27,7 @@
 mod client;
 mod host;
 mod links;
+mod medium;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -30,6 +38,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 pub use crate::Emitted;
+use crate::store::{OpenError, Opened, Store, StoreError};
 use crate::{
     Cluster, Completion, CorruptRecords, Fault, InvalidConfig, Members, NoAnswer, Node, NodeId,
     NodeState, RequestId, Rng, Timestamp, Unsupported,
@@ -38,6 +47,7 @@ use crate::{
 pub use client::{CallError, Client};
 use host::{Control, Host, Mail};
 use links::Links;
+use medium::{Medium, Opener};
 
 /// How a cluster of threads runs.
 #[derive(Clone, Debug)]
@@ -53,6 +63,20 @@ impl Default for Options {
     fn default() -> Self {
         Self { seed: RandomState::new().hash_one(0), batch_max: 1024 }
     }
+}
+
+/// Why a node is down that nobody stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It refused to boot: its records contradict each other, or are damaged.
+    #[error(transparent)]
+    Records(CorruptRecords),
+    /// It was not booted: its store does not open.
+    #[error(transparent)]
+    Closed(OpenError),
+    /// It died: its disk failed.
+    #[error(transparent)]
+    Failed(StoreError),
 }
 
 /// What all handles of one cluster share.
@@ -138,6 +162,8 @@ impl<N: Node> Shared<N> {
 pub struct Threads<N: Node> {
     shared: Arc<Shared<N>>,
     links: Arc<Links>,
+    /// Whether nodes write to stores, which cannot be told to misbehave.
+    on_stores: bool,
     hosts: Vec<JoinHandle<()>>,
     seat: Seat,
     /// Kept, so that waiting for completions takes its time even when no node is left.
@@ -148,7 +174,7 @@ pub struct Threads<N: Node> {
 }
 
 impl<N: Node> Threads<N> {
-    /// Starts a cluster of `members`.
+    /// Starts a cluster of `members` whose disks are memory.
     ///
     /// # Errors
     /// What [`Node::validate`] says of the configuration.
@@ -159,6 +185,40 @@ impl<N: Node> Threads<N> {
         config: N::Config,
         members: Members,
         options: Options,
+    ) -> Result<Self, InvalidConfig> {
+        Self::launch(config, members, options, None)
+    }
+
+    /// Starts a cluster of `members`, each of which keeps its records in the store that `open` opens
+    /// for it, on the node's own thread, whenever it boots. With
+    /// [`journals_in(path)`](crate::store::journals_in) the cluster is durable in that directory: what
+    /// it has answered is there when it is started again, whatever became of the process.
+    ///
+    /// A store that does not open keeps its node down: [`Threads::refusal`] says why.
+    ///
+    /// # Errors
+    /// As [`Threads::start`].
+    ///
+    /// # Panics
+    /// As [`Threads::start`].
+    pub fn start_on<S: Store<N::Record> + 'static>(
+        config: N::Config,
+        members: Members,
+        options: Options,
+        open: impl Fn(NodeId) -> Opened<S, N::Record> + Send + Sync + 'static,
+    ) -> Result<Self, InvalidConfig> {
+        let opener = move |node| {
+            let (store, records) = open(node)?;
+            Ok((Box::new(store) as Box<dyn Store<N::Record>>, records))
+        };
+        Self::launch(config, members, options, Some(Arc::new(opener)))
+    }
+
+    fn launch(
+        config: N::Config,
+        members: Members,
+        options: Options,
+        opener: Option<Opener<N::Record>>,
     ) -> Result<Self, InvalidConfig> {
         N::validate(&config, &members)?;
         if options.batch_max == 0 {
@@ -172,9 +232,11 @@ impl<N: Node> Threads<N> {
         let shared = Arc::new(Shared { members, inboxes, start, seats });
         let (sender, completions) = unbounded();
         let seat = shared.register(&sender);
+        let on_stores = opener.is_some();
         let (hosts, refused) = (Vec::new(), VecDeque::new());
         // Made before its threads, so that its `Drop` stops them if not all of them can be started.
-        let mut cluster = Self { shared, links, hosts, seat, sender, completions, refused };
+        let mut cluster =
+            Self { shared, links, on_stores, hosts, seat, sender, completions, refused };
         for ((index, id), inbox) in cluster.shared.members.iter().enumerate().zip(outlets) {
             let host = Host::new(host::Start {
                 id,
@@ -183,6 +245,7 @@ impl<N: Node> Threads<N> {
                 members: cluster.shared.members.clone(),
                 start,
                 batch_max: options.batch_max,
+                medium: opener.clone().map_or_else(Medium::memory, Medium::store),
                 inbox,
                 peers: cluster.shared.inboxes.clone(),
                 links: Arc::clone(&cluster.links),
@@ -214,8 +277,9 @@ impl<N: Node> Threads<N> {
         self.question(id, Control::Gauges).flatten()
     }
 
-    /// Why `id` refused to boot from its disk, if it did.
-    pub fn refusal(&self, id: NodeId) -> Option<CorruptRecords> {
+    /// Why `id` is down, or was until it was started again, though nobody stopped it: why it did not
+    /// boot from its disk, or how its disk failed.
+    pub fn refusal(&self, id: NodeId) -> Option<Refusal> {
         self.question(id, Control::Refusal).flatten()
     }
 
@@ -296,6 +360,11 @@ impl<N: Node> Cluster for Threads<N> {
 
     fn inject(&mut self, fault: &Fault) -> Result<(), Unsupported> {
         fault.check(&self.shared.members)?;
+        if self.on_stores
+            && let Some(reason) = needs_memory(fault)
+        {
+            return Err(Unsupported::new(fault, reason));
+        }
         match fault {
             Fault::Crash { node } => {
                 self.shared.tell(self.index(*node), Control::Crash { power_loss: false });
@@ -331,6 +400,26 @@ impl<N: Node> Cluster for Threads<N> {
             }
         }
         Ok(())
+    }
+}
+
+/// Why a node on a store cannot take `fault`, if it cannot.
+fn needs_memory(fault: &Fault) -> Option<&'static str> {
+    match fault {
+        Fault::PowerLoss => Some("the power of a real disk stays on; crash the nodes"),
+        Fault::Disk { .. } => Some("a real disk cannot be told to misbehave"),
+        Fault::Rot { .. } => Some("what a store has written is its own to change"),
+        Fault::Wipe { .. } => Some("what a store has written is its own to remove"),
+        Fault::Crash { .. }
+        | Fault::Restart { .. }
+        | Fault::Pause { .. }
+        | Fault::Resume { .. }
+        | Fault::Partition { .. }
+        | Fault::Cut { .. }
+        | Fault::Heal
+        | Fault::Links(_)
+        | Fault::Clock { .. }
+        | Fault::CrashAfter { .. } => None,
     }
 }
 

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::{
-    Boot, Clock, ClockFault, Completion, CorruptRecords, Damage, DiskFault, Effect, EffectOf,
-    EffectsOf, Emitted, Gate, Input, InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now,
-    PersistCount, RequestId, Rng, Timestamp, WallTime,
+    Boot, Clock, ClockFault, Completion, Damage, DiskFault, Effect, EffectOf, EffectsOf, Emitted,
+    Gate, Input, InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now, PersistCount, RequestId,
+    Rng, Timestamp, WallTime,
 };
 
-use crate::disk::Disk;
-use crate::sim::Planted;
+use crate::store::StoreError;
 
+use super::Refusal;
 use super::links::{Fate, Links};
+use super::medium::Medium;
 
 /// What reaches a host.
 pub(super) enum Mail<N: Node> {
@@ -35,7 +36,7 @@ pub(super) enum Control<N: Node> {
     Subscribe(Sender<Emitted<N::Event>>),
     State(Sender<NodeState>),
     Gauges(Sender<Option<Vec<(&'static str, u64)>>>),
-    Refusal(Sender<Option<CorruptRecords>>),
+    Refusal(Sender<Option<Refusal>>),
     Crash { power_loss: bool },
     CrashAfter(u32),
     Restart,
@@ -56,6 +57,7 @@ pub(super) struct Start<N: Node> {
     pub(super) members: Members,
     pub(super) start: Instant,
     pub(super) batch_max: usize,
+    pub(super) medium: Medium<N::Record>,
     pub(super) inbox: Receiver<Mail<N>>,
     pub(super) peers: Vec<Sender<Mail<N>>>,
     pub(super) links: Arc<Links>,
@@ -65,11 +67,11 @@ pub(super) struct Start<N: Node> {
 pub(super) struct Host<N: Node> {
     given: Start<N>,
     node: Option<N>,
-    refusal: Option<CorruptRecords>,
+    refusal: Option<Refusal>,
     paused: bool,
     clock: Clock,
-    disk: Disk<N::Record>,
-    /// The sync under way. There is none while the disk is sound: it needs no time.
+    /// The sync under way, of memory that is slow. While it is sound it needs no time, and a sync of
+    /// a store is over when it returns.
     sync: Option<Sync>,
     /// What waits for the disk, with the number of records that must be durable first. Ascending.
     waiting: VecDeque<(usize, EffectOf<N>)>,
@@ -115,7 +117,6 @@ impl<N: Node> Host<N> {
             refusal: None,
             paused: false,
             clock: Clock::new(true_now, Timestamp::ZERO, wall),
-            disk: Disk::new(Planted::default()),
             sync: None,
             waiting: VecDeque::new(),
             fuse: None,
@@ -224,13 +225,13 @@ impl<N: Node> Host<N> {
             && ends <= Instant::now()
         {
             self.sync = None;
-            self.disk.synced(upto);
+            self.given.medium.synced(upto);
             self.tell_durable(now);
         }
     }
 
     fn tell_durable(&mut self, now: Now) {
-        let durable = PersistCount(self.disk.since_boot(self.disk.told()));
+        let durable = PersistCount(self.given.medium.durable_since_boot());
         self.handle(now, Input::Durable(durable));
     }
 
@@ -243,15 +244,19 @@ impl<N: Node> Host<N> {
         }
     }
 
-    /// Flushes, carries out, and repeats while the disk, which needs no time while it is sound, has
-    /// news.
-    fn finish_batch(&mut self, now: Now) {
+    /// Flushes, carries out, syncs, and repeats while that has made anything durable: what waited for
+    /// it leaves then.
+    fn finish_batch(&mut self, mut now: Now) {
         while !self.paused {
             let Some(node) = &mut self.node else { return };
             node.flush(now, &mut self.effects);
-            let durable_before = self.disk.told();
+            let durable_before = self.given.medium.durable();
             self.carry_out();
-            if self.node.is_none() || self.disk.told() == durable_before {
+            if self.sync_store() {
+                // It took its time: what is decided by time is decided by the time that it is now.
+                now = self.now();
+            }
+            if self.node.is_none() || self.given.medium.durable() == durable_before {
                 break;
             }
             self.tell_durable(now);
@@ -259,13 +264,22 @@ impl<N: Node> Host<N> {
         self.start_sync();
     }
 
+    /// Whether time has passed. The process dies if it fails.
+    fn sync_store(&mut self) -> bool {
+        match self.given.medium.sync() {
+            Ok(took_time) => took_time,
+            Err(error) => {
+                self.die_of(error);
+                true
+            }
+        }
+    }
+
     fn start_sync(&mut self) {
         if self.node.is_some()
-            && self.disk.is_dirty()
-            && let Some(upto) = self.disk.start_sync()
+            && let Some((upto, fault)) = self.given.medium.start_sync()
         {
-            let DiskFault { slow, stalled, .. } = self.disk.fault;
-            let ends = (!stalled).then(|| super::after(Instant::now(), slow));
+            let ends = (!fault.stalled).then(|| super::after(Instant::now(), fault.slow));
             self.sync = Some(Sync { upto, ends });
         }
     }
@@ -289,7 +303,9 @@ impl<N: Node> Host<N> {
     /// The next effect whose wait for the disk is over.
     fn next_released(&mut self) -> Option<EffectOf<N>> {
         let &(needed, _) = self.waiting.front()?;
-        (needed <= self.disk.told()).then(|| self.waiting.pop_front().map(|it| it.1)).flatten()
+        (needed <= self.given.medium.durable())
+            .then(|| self.waiting.pop_front().map(|it| it.1))
+            .flatten()
     }
 
     /// Whether the process lives on.
@@ -300,8 +316,8 @@ impl<N: Node> Host<N> {
             Effect::Send { gate, .. } | Effect::Respond { gate, .. } => gate,
             Effect::Emit(_) => Gate::Open,
         };
-        if gate == Gate::Durable && self.disk.is_dirty() {
-            self.waiting.push_back((self.disk.written(), effect));
+        if gate == Gate::Durable && self.given.medium.is_dirty() {
+            self.waiting.push_back((self.given.medium.written(), effect));
             return true;
         }
         self.release(effect)
@@ -309,16 +325,13 @@ impl<N: Node> Host<N> {
 
     /// Writes a record. Whether the process lives on.
     fn write(&mut self, record: N::Record) -> bool {
-        let DiskFault { slow, stalled, full, .. } = self.disk.fault;
-        if full || self.fuse == Some(0) {
+        if self.fuse == Some(0) {
             return self.die();
         }
-        let at_once = slow.is_zero() && !stalled && !self.disk.is_dirty();
-        self.disk.write(record);
-        if at_once {
-            self.disk.synced(self.disk.written());
+        match self.given.medium.write(record) {
+            Ok(()) => self.burn_fuse(),
+            Err(error) => self.die_of(error),
         }
-        self.burn_fuse()
     }
 
     /// Lets old records go. Whether the process lives on.
@@ -326,8 +339,10 @@ impl<N: Node> Host<N> {
         if self.fuse == Some(0) {
             return self.die();
         }
-        self.disk.forget(before.0);
-        self.burn_fuse()
+        match self.given.medium.forget(before.0) {
+            Ok(()) => self.burn_fuse(),
+            Err(error) => self.die_of(error),
+        }
     }
 
     /// Lets an effect leave the node. Whether the process lives on.
@@ -359,6 +374,13 @@ impl<N: Node> Host<N> {
     fn die(&mut self) -> bool {
         self.crash(false);
         false
+    }
+
+    /// The disk failed, and nobody can tell what is on it: the process must not go on (fsync failures
+    /// are not retried). False, as [`die`](Self::die).
+    fn die_of(&mut self, error: StoreError) -> bool {
+        self.refusal = Some(error.into());
+        self.die()
     }
 
     fn send(&mut self, to: NodeId, body: N::Message) {
@@ -445,10 +467,10 @@ impl<N: Node> Host<N> {
                 self.clock.jump_wall(at, jump_nanos);
             }
             Control::Disk(fault) => self.change_disk(fault),
-            Control::Rot { at_ppm, damage } => self.disk.rot(at_ppm, damage),
+            Control::Rot { at_ppm, damage } => self.given.medium.rot(at_ppm, damage),
             Control::Wipe => {
                 self.crash(false);
-                self.disk.wipe();
+                self.given.medium.wipe();
             }
             Control::Stop => return Then::Stop,
         }
@@ -456,7 +478,7 @@ impl<N: Node> Host<N> {
     }
 
     fn change_disk(&mut self, fault: DiskFault) {
-        self.disk.fault = fault;
+        self.given.medium.misbehave(fault);
         if let Some(Sync { ends, .. }) = &mut self.sync {
             *ends = match ends {
                 _ if fault.stalled => None,
@@ -467,7 +489,7 @@ impl<N: Node> Host<N> {
     }
 
     fn boot(&mut self) {
-        let records = match self.disk.boot(self.given.id) {
+        let records = match self.given.medium.boot(self.given.id) {
             Ok(records) => records,
             Err(refusal) => {
                 self.refusal = Some(refusal);
@@ -490,7 +512,11 @@ impl<N: Node> Host<N> {
                 self.node = Some(node);
                 self.refusal = None;
             }
-            Err(refusal) => self.refusal = Some(refusal),
+            Err(refusal) => {
+                self.refusal = Some(refusal.into());
+                // Nobody runs who would have it open.
+                self.given.medium.crash(false, &mut self.given.rng);
+            }
         }
         self.finish_batch(self.now());
     }
@@ -503,7 +529,7 @@ impl<N: Node> Host<N> {
         self.fuse = None;
         self.sync = None;
         self.waiting.clear();
-        self.disk.crash(power_loss, &mut self.given.rng);
+        self.given.medium.crash(power_loss, &mut self.given.rng);
         self.paused = false;
         self.effects = EffectsOf::<N>::new();
         self.held.clear();

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod bed;
 mod core;
+mod durable;
 mod flow;
 mod growth;
 mod journal;
