@@ -24,6 +24,7 @@
 //! A node that panics is down for good: what it had been asked ends as [`NoAnswer::Lost`], the
 //! others go on, and [`Threads::shutdown`] tells of it.
 
+mod answers;
 mod client;
 mod host;
 mod links;
@@ -44,6 +45,7 @@ use crate::{
     NodeState, RequestId, Rng, Timestamp, Unsupported,
 };
 
+use answers::Answers;
 pub use client::{CallError, Client};
 use host::{Control, Host, Mail};
 use links::Links;
@@ -57,11 +59,15 @@ pub struct Options {
     pub seed: u64,
     /// The most inputs handed to a node before it is flushed; at least 1.
     pub batch_max: usize,
+    /// How often a thread that has nothing to do, a node's or a waiting client's, looks for more and
+    /// lets other threads run before it sleeps. More of it makes lone calls faster, as long as there
+    /// are idle cores, and costs them some microseconds of work after each burst; zero sleeps at once.
+    pub spins: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: RandomState::new().hash_one(0), batch_max: 1024 }
+        Self { seed: RandomState::new().hash_one(0), batch_max: 1024, spins: 64 }
     }
 }
 
@@ -84,6 +90,7 @@ struct Shared<N: Node> {
     members: Members,
     inboxes: Vec<Sender<Mail<N>>>,
     start: Instant,
+    spins: u32,
     seats: Mutex<Seats>,
 }
 
@@ -121,8 +128,14 @@ impl<N: Node> Shared<N> {
         self.inboxes[index].send(Mail::Request { id, body }).is_ok()
     }
 
+    /// The same for several, whose names follow `first`.
+    fn submit_all(&self, node: NodeId, first: RequestId, bodies: Vec<N::Request>) -> bool {
+        let Some(index) = self.members.index_of(node) else { return false };
+        self.inboxes[index].send(Mail::Requests { first, bodies }).is_ok()
+    }
+
     /// A new client's seat, known to every host before any of its requests.
-    fn register(&self, completions: &Sender<Completion<N::Response>>) -> Seat {
+    fn register(&self, completions: &Sender<Answers<N::Response>>) -> Seat {
         let seat = {
             let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
             seats.free.pop().unwrap_or_else(|| {
@@ -167,10 +180,10 @@ pub struct Threads<N: Node> {
     hosts: Vec<JoinHandle<()>>,
     seat: Seat,
     /// Kept, so that waiting for completions takes its time even when no node is left.
-    sender: Sender<Completion<N::Response>>,
-    completions: Receiver<Completion<N::Response>>,
-    /// Completions made here, for requests that reached no host.
-    refused: VecDeque<Completion<N::Response>>,
+    sender: Sender<Answers<N::Response>>,
+    completions: Receiver<Answers<N::Response>>,
+    /// Completions that are here, and not yet polled.
+    here: VecDeque<Completion<N::Response>>,
 }
 
 impl<N: Node> Threads<N> {
@@ -229,14 +242,13 @@ impl<N: Node> Threads<N> {
         let (inboxes, outlets): (Vec<_>, Vec<_>) = members.iter().map(|_| unbounded()).unzip();
         let start = Instant::now();
         let seats = Mutex::new(Seats::default());
-        let shared = Arc::new(Shared { members, inboxes, start, seats });
+        let shared = Arc::new(Shared { members, inboxes, start, spins: options.spins, seats });
         let (sender, completions) = unbounded();
         let seat = shared.register(&sender);
         let on_stores = opener.is_some();
-        let (hosts, refused) = (Vec::new(), VecDeque::new());
+        let (hosts, here) = (Vec::new(), VecDeque::new());
         // Made before its threads, so that its `Drop` stops them if not all of them can be started.
-        let mut cluster =
-            Self { shared, links, on_stores, hosts, seat, sender, completions, refused };
+        let mut cluster = Self { shared, links, on_stores, hosts, seat, sender, completions, here };
         for ((index, id), inbox) in cluster.shared.members.iter().enumerate().zip(outlets) {
             let host = Host::new(host::Start {
                 id,
@@ -245,6 +257,7 @@ impl<N: Node> Threads<N> {
                 members: cluster.shared.members.clone(),
                 start,
                 batch_max: options.batch_max,
+                spins: options.spins,
                 medium: opener.clone().map_or_else(Medium::memory, Medium::store),
                 inbox,
                 peers: cluster.shared.inboxes.clone(),
@@ -292,6 +305,44 @@ impl<N: Node> Threads<N> {
         answer.recv().ok()
     }
 
+    /// As [`submit`](Cluster::submit) for each of `requests`, in their order, at once, which costs less
+    /// than one by one: they reach the node together, and are handed to it as one batch, larger than
+    /// [`Options::batch_max`] if need be. Returns their names.
+    pub fn submit_all(
+        &mut self,
+        node: NodeId,
+        requests: impl IntoIterator<Item = N::Request>,
+    ) -> Vec<RequestId> {
+        let mut requests = requests.into_iter();
+        let mut names = Vec::new();
+        while let Some(body) = requests.next() {
+            let first = self.next_request();
+            let left = usize::try_from(RequestId::COUNT_MAX - first.count()).unwrap_or(usize::MAX);
+            let bodies: Vec<_> =
+                std::iter::once(body).chain(requests.by_ref().take(left)).collect();
+            self.seat.requests += bodies.len() as u64 - 1;
+            let batch = names.len()..names.len() + bodies.len();
+            names.extend(first.following().take(bodies.len()));
+            if !self.shared.submit_all(node, first, bodies) {
+                names[batch].iter().for_each(|&id| self.refuse(id));
+            }
+        }
+        names
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.seat.next_request().unwrap_or_else(|| {
+            self.seat = self.shared.register(&self.sender);
+            self.seat.next_request().expect("a new seat has requests left")
+        })
+    }
+
+    /// Nobody takes that request.
+    fn refuse(&mut self, request: RequestId) {
+        let outcome = Err(NoAnswer::Unreachable);
+        self.here.push_back(Completion { request, at: self.now(), outcome });
+    }
+
     /// Stops every node and joins its thread. Requests not answered by then end as
     /// [`NoAnswer::Lost`] if a node had taken them, and as [`NoAnswer::Unreachable`] if none had;
     /// one that another thread sends at that very moment may stay without any end, until its own
@@ -335,23 +386,20 @@ impl<N: Node> Cluster for Threads<N> {
     }
 
     fn submit(&mut self, node: NodeId, request: N::Request) -> RequestId {
-        let id = self.seat.next_request().unwrap_or_else(|| {
-            self.seat = self.shared.register(&self.sender);
-            self.seat.next_request().expect("a new seat has requests left")
-        });
+        let id = self.next_request();
         if !self.shared.submit(node, id, request) {
-            let outcome = Err(NoAnswer::Unreachable);
-            self.refused.push_back(Completion { request: id, at: self.now(), outcome });
+            self.refuse(id);
         }
         id
     }
 
     fn poll(&mut self, until: Timestamp) -> Option<Completion<N::Response>> {
-        if let Some(refused) = self.refused.pop_front() {
-            return Some(refused);
+        if self.here.is_empty() {
+            let until = after(self.shared.start, until.since(Timestamp::ZERO));
+            let answers = answers::next(&self.completions, self.shared.spins, Some(until)).ok()?;
+            self.here.extend(answers.completions());
         }
-        let until = after(self.shared.start, until.since(Timestamp::ZERO));
-        self.completions.recv_deadline(until).ok()
+        self.here.pop_front()
     }
 
     fn state(&mut self, node: NodeId) -> NodeState {

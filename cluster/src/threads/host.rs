@@ -1,21 +1,22 @@
 //! The thread under one node.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::{
-    Boot, Clock, ClockFault, Completion, Damage, DiskFault, Effect, EffectOf, EffectsOf, Emitted,
-    Gate, Input, InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now, PersistCount, RequestId,
-    Rng, Timestamp, WallTime,
+    Boot, Clock, ClockFault, Damage, DiskFault, Effect, EffectOf, EffectsOf, Emitted, Gate, Input,
+    InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now, PersistCount, RequestId, Rng,
+    Timestamp, WallTime,
 };
 
 use crate::store::StoreError;
 
 use super::Refusal;
+use super::answers::{self, Answers, ById, Outbox};
 use super::links::{Fate, Links};
 use super::medium::Medium;
 
@@ -25,13 +26,25 @@ pub(super) enum Mail<N: Node> {
     Message { from: NodeId, body: N::Message, due: Option<Instant> },
     /// From a client.
     Request { id: RequestId, body: N::Request },
+    /// Several from a client, with names that follow each other.
+    Requests { first: RequestId, bodies: Vec<N::Request> },
     /// From whoever owns the cluster.
     Control(Control<N>),
 }
 
+impl<N: Node> Mail<N> {
+    /// How many inputs it is.
+    fn count(&self) -> usize {
+        match self {
+            Self::Requests { bodies, .. } => bodies.len(),
+            Self::Request { .. } | Self::Message { .. } | Self::Control(_) => 1,
+        }
+    }
+}
+
 /// Orders to a host.
 pub(super) enum Control<N: Node> {
-    Register { client: u32, completions: Sender<Completion<N::Response>> },
+    Register { client: u32, completions: Sender<Answers<N::Response>> },
     Unregister { client: u32 },
     Subscribe(Sender<Emitted<N::Event>>),
     State(Sender<NodeState>),
@@ -57,6 +70,7 @@ pub(super) struct Start<N: Node> {
     pub(super) members: Members,
     pub(super) start: Instant,
     pub(super) batch_max: usize,
+    pub(super) spins: u32,
     pub(super) medium: Medium<N::Record>,
     pub(super) inbox: Receiver<Mail<N>>,
     pub(super) peers: Vec<Sender<Mail<N>>>,
@@ -78,10 +92,10 @@ pub(super) struct Host<N: Node> {
     /// How many more effects are carried out before the process dies, if it is armed so.
     fuse: Option<u32>,
     effects: EffectsOf<N>,
-    clients: HashMap<u32, Sender<Completion<N::Response>>>,
+    outbox: Outbox<N::Response>,
     subscribers: Vec<Sender<Emitted<N::Event>>>,
     /// Requests that the node has not answered.
-    asked: HashSet<RequestId>,
+    asked: HashSet<RequestId, ById>,
     /// Messages that a link fault holds back, soonest first.
     delayed: BinaryHeap<Delayed<N>>,
     delayed_count: u64,
@@ -121,9 +135,9 @@ impl<N: Node> Host<N> {
             waiting: VecDeque::new(),
             fuse: None,
             effects: EffectsOf::<N>::new(),
-            clients: HashMap::new(),
+            outbox: Outbox::new(),
             subscribers: Vec::new(),
-            asked: HashSet::new(),
+            asked: HashSet::default(),
             delayed: BinaryHeap::new(),
             delayed_count: 0,
             held: Vec::new(),
@@ -134,17 +148,11 @@ impl<N: Node> Host<N> {
     pub(super) fn run(mut self) {
         self.boot();
         loop {
-            let wake = self.next_wake();
-            let first = match wake {
-                Some(at) => match self.given.inbox.recv_deadline(at) {
-                    Ok(mail) => Some(mail),
-                    Err(crossbeam_channel::RecvTimeoutError::Timeout) => None,
-                    Err(crossbeam_channel::RecvTimeoutError::Disconnected) => break,
-                },
-                None => match self.given.inbox.recv() {
-                    Ok(mail) => Some(mail),
-                    Err(crossbeam_channel::RecvError) => break,
-                },
+            let Start { inbox, spins, .. } = &self.given;
+            let first = match answers::next(inbox, *spins, self.next_wake()) {
+                Ok(mail) => Some(mail),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
             };
             if self.turn(first) == Then::Stop {
                 break;
@@ -159,16 +167,17 @@ impl<N: Node> Host<N> {
         let mut taken = 0;
         while let Some(mail) = next {
             let was_control = matches!(mail, Mail::Control(_));
+            taken += mail.count();
             if self.take(now, mail) == Then::Stop {
                 // What this batch has answered by now is still worth telling.
                 self.finish_batch(now);
                 return Then::Stop;
             }
             if was_control {
+                self.deliver();
                 // It may have rebooted the node, clocks and all.
                 now = self.now();
             }
-            taken += 1;
             next =
                 (taken < self.given.batch_max).then(|| self.given.inbox.try_recv().ok()).flatten();
         }
@@ -183,6 +192,7 @@ impl<N: Node> Host<N> {
             // was asked since must not be answered as of before (leases).
             self.finish_batch(self.now());
         }
+        self.deliver();
         Then::GoOn
     }
 
@@ -195,17 +205,24 @@ impl<N: Node> Host<N> {
                 }
                 None => self.handle(now, Input::Message { from, body }),
             },
-            Mail::Request { id, body } => {
-                if self.node.is_none() {
-                    self.answer(id, Err(NoAnswer::Unreachable));
-                } else {
-                    self.asked.insert(id);
-                    self.handle(now, Input::Request { id, body });
+            Mail::Request { id, body } => self.take_request(now, id, body),
+            Mail::Requests { first, bodies } => {
+                for (id, body) in first.following().zip(bodies) {
+                    self.take_request(now, id, body);
                 }
             }
             Mail::Control(control) => return self.obey(now, control),
         }
         Then::GoOn
+    }
+
+    fn take_request(&mut self, now: Now, id: RequestId, body: N::Request) {
+        if self.node.is_none() {
+            self.answer(id, Err(NoAnswer::Unreachable));
+        } else {
+            self.asked.insert(id);
+            self.handle(now, Input::Request { id, body });
+        }
     }
 
     fn take_delayed(&mut self, now: Now) {
@@ -252,6 +269,7 @@ impl<N: Node> Host<N> {
             node.flush(now, &mut self.effects);
             let durable_before = self.given.medium.durable();
             self.carry_out();
+            self.deliver();
             if self.sync_store() {
                 // It took its time: what is decided by time is decided by the time that it is now.
                 now = self.now();
@@ -402,12 +420,14 @@ impl<N: Node> Host<N> {
         }
     }
 
-    fn answer(&self, request: RequestId, outcome: Result<N::Response, NoAnswer>) {
-        let at = Timestamp::ZERO + self.given.start.elapsed();
-        if let Some(client) = self.clients.get(&request.client()) {
-            // A client that is gone wants no answer.
-            let _ = client.send(Completion { request, at, outcome });
-        }
+    /// Puts an answer aside until the effects of this batch are carried out.
+    fn answer(&mut self, request: RequestId, outcome: Result<N::Response, NoAnswer>) {
+        self.outbox.put(request, outcome);
+    }
+
+    fn deliver(&mut self) {
+        let start = self.given.start;
+        self.outbox.deliver(|| Timestamp::ZERO + start.elapsed());
     }
 
     fn emit(&mut self, event: &N::Event) {
@@ -424,11 +444,9 @@ impl<N: Node> Host<N> {
     fn obey(&mut self, now: Now, control: Control<N>) -> Then {
         match control {
             Control::Register { client, completions } => {
-                self.clients.insert(client, completions);
+                self.outbox.register(client, completions);
             }
-            Control::Unregister { client } => {
-                self.clients.remove(&client);
-            }
+            Control::Unregister { client } => self.outbox.unregister(client),
             Control::Subscribe(subscriber) => self.subscribers.push(subscriber),
             Control::State(reply) => {
                 let _ = reply.send(self.state(now));
@@ -577,15 +595,21 @@ impl<N: Node> Drop for Host<N> {
         self.crash(false);
         // Not until the inbox is empty: others may fill it as fast as it is read.
         for _ in 0..self.given.inbox.len() {
-            let Ok(mail) = self.given.inbox.try_recv() else { return };
+            let Ok(mail) = self.given.inbox.try_recv() else { break };
             match mail {
                 Mail::Request { id, .. } => self.answer(id, Err(NoAnswer::Unreachable)),
+                Mail::Requests { first, bodies } => {
+                    for (id, _) in first.following().zip(bodies) {
+                        self.answer(id, Err(NoAnswer::Unreachable));
+                    }
+                }
                 Mail::Control(Control::Register { client, completions }) => {
-                    self.clients.insert(client, completions);
+                    self.outbox.register(client, completions);
                 }
                 Mail::Control(_) | Mail::Message { .. } => {}
             }
         }
+        self.deliver();
     }
 }
 
