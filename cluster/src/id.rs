@@ -59,6 +59,11 @@ impl RequestId {
         Self((client as u64) << Self::COUNT_BITS | count)
     }
 
+    /// This name and those after it, of the same client.
+    pub(crate) fn following(self) -> impl Iterator<Item = Self> {
+        (self.count()..=Self::COUNT_MAX).map(move |count| Self::new(self.client(), count))
+    }
+
     /// The client that asked.
     pub const fn client(self) -> u32 {
         (self.0 >> Self::COUNT_BITS) as u32

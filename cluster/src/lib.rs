@@ -70,6 +70,7 @@ mod node;
 mod planted;
 mod rng;
 pub mod sim;
+pub mod store;
 pub mod threads;
 mod time;
 

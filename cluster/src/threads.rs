@@ -4,9 +4,16 @@
 //! drains its inbox, hands the node the whole batch, flushes once, and sends what came of it: so
 //! requests that arrive together are replicated together, without any pattern's doing.
 //!
-//! A node's disk is a list in memory that outlives [`Fault::Crash`] and dies with the process. While
-//! it is sound, what is written to it is durable at once, so a crash loses none of it. A
-//! [`Fault::Disk`] makes it slow or stalled, in real time, and then it has something to lose.
+//! A node's disk is a list in memory ([`Threads::start`]) that outlives [`Fault::Crash`] and dies with
+//! the process, or a [`Store`] ([`Threads::start_on`]), a journal in a directory say.
+//!
+//! In memory, while the disk is sound, what is written to it is durable at once, so a crash loses none
+//! of it. A [`Fault::Disk`] makes it slow or stalled, in real time, and then it has something to lose.
+//!
+//! On a store, a batch is synced once, by the node's own thread, after all has left that waits for
+//! nothing; what arrives meanwhile is the next batch. So a store that hangs hangs its node: it neither
+//! sends heartbeats nor takes a part in anything, and the others go on without it. A store that fails
+//! is the end of its node, until it is restarted: see [`Threads::refusal`].
 //!
 //! Faults act on the links and on the hosts, as in the simulated world, but which message they hit
 //! is left to the scheduler: a run here cannot be replayed.
@@ -17,9 +24,11 @@
 //! A node that panics is down for good: what it had been asked ends as [`NoAnswer::Lost`], the
 //! others go on, and [`Threads::shutdown`] tells of it.
 
+mod answers;
 mod client;
 mod host;
 mod links;
+mod medium;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -30,14 +39,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 pub use crate::Emitted;
+use crate::store::{OpenError, Opened, Store, StoreError};
 use crate::{
     Cluster, Completion, CorruptRecords, Fault, InvalidConfig, Members, NoAnswer, Node, NodeId,
     NodeState, RequestId, Rng, Timestamp, Unsupported,
 };
 
+use answers::Answers;
 pub use client::{CallError, Client};
 use host::{Control, Host, Mail};
 use links::Links;
+use medium::{Medium, Opener};
 
 /// How a cluster of threads runs.
 #[derive(Clone, Debug)]
@@ -47,12 +59,30 @@ pub struct Options {
     pub seed: u64,
     /// The most inputs handed to a node before it is flushed; at least 1.
     pub batch_max: usize,
+    /// How often a thread that has nothing to do, a node's or a waiting client's, looks for more and
+    /// lets other threads run before it sleeps. More of it makes lone calls faster, as long as there
+    /// are idle cores, and costs them some microseconds of work after each burst; zero sleeps at once.
+    pub spins: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: RandomState::new().hash_one(0), batch_max: 1024 }
+        Self { seed: RandomState::new().hash_one(0), batch_max: 1024, spins: 64 }
     }
+}
+
+/// Why a node is down that nobody stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It refused to boot: its records contradict each other, or are damaged.
+    #[error(transparent)]
+    Records(CorruptRecords),
+    /// It was not booted: its store does not open.
+    #[error(transparent)]
+    Closed(OpenError),
+    /// It died: its disk failed.
+    #[error(transparent)]
+    Failed(StoreError),
 }
 
 /// What all handles of one cluster share.
@@ -60,6 +90,7 @@ struct Shared<N: Node> {
     members: Members,
     inboxes: Vec<Sender<Mail<N>>>,
     start: Instant,
+    spins: u32,
     seats: Mutex<Seats>,
 }
 
@@ -97,8 +128,14 @@ impl<N: Node> Shared<N> {
         self.inboxes[index].send(Mail::Request { id, body }).is_ok()
     }
 
+    /// The same for several, whose names follow `first`.
+    fn submit_all(&self, node: NodeId, first: RequestId, bodies: Vec<N::Request>) -> bool {
+        let Some(index) = self.members.index_of(node) else { return false };
+        self.inboxes[index].send(Mail::Requests { first, bodies }).is_ok()
+    }
+
     /// A new client's seat, known to every host before any of its requests.
-    fn register(&self, completions: &Sender<Completion<N::Response>>) -> Seat {
+    fn register(&self, completions: &Sender<Answers<N::Response>>) -> Seat {
         let seat = {
             let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
             seats.free.pop().unwrap_or_else(|| {
@@ -138,17 +175,19 @@ impl<N: Node> Shared<N> {
 pub struct Threads<N: Node> {
     shared: Arc<Shared<N>>,
     links: Arc<Links>,
+    /// Whether nodes write to stores, which cannot be told to misbehave.
+    on_stores: bool,
     hosts: Vec<JoinHandle<()>>,
     seat: Seat,
     /// Kept, so that waiting for completions takes its time even when no node is left.
-    sender: Sender<Completion<N::Response>>,
-    completions: Receiver<Completion<N::Response>>,
-    /// Completions made here, for requests that reached no host.
-    refused: VecDeque<Completion<N::Response>>,
+    sender: Sender<Answers<N::Response>>,
+    completions: Receiver<Answers<N::Response>>,
+    /// Completions that are here, and not yet polled.
+    here: VecDeque<Completion<N::Response>>,
 }
 
 impl<N: Node> Threads<N> {
-    /// Starts a cluster of `members`.
+    /// Starts a cluster of `members` whose disks are memory.
     ///
     /// # Errors
     /// What [`Node::validate`] says of the configuration.
@@ -160,6 +199,40 @@ impl<N: Node> Threads<N> {
         members: Members,
         options: Options,
     ) -> Result<Self, InvalidConfig> {
+        Self::launch(config, members, options, None)
+    }
+
+    /// Starts a cluster of `members`, each of which keeps its records in the store that `open` opens
+    /// for it, on the node's own thread, whenever it boots. With
+    /// [`journals_in(path)`](crate::store::journals_in) the cluster is durable in that directory: what
+    /// it has answered is there when it is started again, whatever became of the process.
+    ///
+    /// A store that does not open keeps its node down: [`Threads::refusal`] says why.
+    ///
+    /// # Errors
+    /// As [`Threads::start`].
+    ///
+    /// # Panics
+    /// As [`Threads::start`].
+    pub fn start_on<S: Store<N::Record> + 'static>(
+        config: N::Config,
+        members: Members,
+        options: Options,
+        open: impl Fn(NodeId) -> Opened<S, N::Record> + Send + Sync + 'static,
+    ) -> Result<Self, InvalidConfig> {
+        let opener = move |node| {
+            let (store, records) = open(node)?;
+            Ok((Box::new(store) as Box<dyn Store<N::Record>>, records))
+        };
+        Self::launch(config, members, options, Some(Arc::new(opener)))
+    }
+
+    fn launch(
+        config: N::Config,
+        members: Members,
+        options: Options,
+        opener: Option<Opener<N::Record>>,
+    ) -> Result<Self, InvalidConfig> {
         N::validate(&config, &members)?;
         if options.batch_max == 0 {
             return Err(InvalidConfig::new("batch_max", 0, "at least 1"));
@@ -169,12 +242,13 @@ impl<N: Node> Threads<N> {
         let (inboxes, outlets): (Vec<_>, Vec<_>) = members.iter().map(|_| unbounded()).unzip();
         let start = Instant::now();
         let seats = Mutex::new(Seats::default());
-        let shared = Arc::new(Shared { members, inboxes, start, seats });
+        let shared = Arc::new(Shared { members, inboxes, start, spins: options.spins, seats });
         let (sender, completions) = unbounded();
         let seat = shared.register(&sender);
-        let (hosts, refused) = (Vec::new(), VecDeque::new());
+        let on_stores = opener.is_some();
+        let (hosts, here) = (Vec::new(), VecDeque::new());
         // Made before its threads, so that its `Drop` stops them if not all of them can be started.
-        let mut cluster = Self { shared, links, hosts, seat, sender, completions, refused };
+        let mut cluster = Self { shared, links, on_stores, hosts, seat, sender, completions, here };
         for ((index, id), inbox) in cluster.shared.members.iter().enumerate().zip(outlets) {
             let host = Host::new(host::Start {
                 id,
@@ -183,6 +257,8 @@ impl<N: Node> Threads<N> {
                 members: cluster.shared.members.clone(),
                 start,
                 batch_max: options.batch_max,
+                spins: options.spins,
+                medium: opener.clone().map_or_else(Medium::memory, Medium::store),
                 inbox,
                 peers: cluster.shared.inboxes.clone(),
                 links: Arc::clone(&cluster.links),
@@ -214,8 +290,9 @@ impl<N: Node> Threads<N> {
         self.question(id, Control::Gauges).flatten()
     }
 
-    /// Why `id` refused to boot from its disk, if it did.
-    pub fn refusal(&self, id: NodeId) -> Option<CorruptRecords> {
+    /// Why `id` is down, or was until it was started again, though nobody stopped it: why it did not
+    /// boot from its disk, or how its disk failed.
+    pub fn refusal(&self, id: NodeId) -> Option<Refusal> {
         self.question(id, Control::Refusal).flatten()
     }
 
@@ -226,6 +303,44 @@ impl<N: Node> Threads<N> {
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.shared.tell(index, control(reply));
         answer.recv().ok()
+    }
+
+    /// As [`submit`](Cluster::submit) for each of `requests`, in their order, at once, which costs less
+    /// than one by one: they reach the node together, and are handed to it as one batch, larger than
+    /// [`Options::batch_max`] if need be. Returns their names.
+    pub fn submit_all(
+        &mut self,
+        node: NodeId,
+        requests: impl IntoIterator<Item = N::Request>,
+    ) -> Vec<RequestId> {
+        let mut requests = requests.into_iter();
+        let mut names = Vec::new();
+        while let Some(body) = requests.next() {
+            let first = self.next_request();
+            let left = usize::try_from(RequestId::COUNT_MAX - first.count()).unwrap_or(usize::MAX);
+            let bodies: Vec<_> =
+                std::iter::once(body).chain(requests.by_ref().take(left)).collect();
+            self.seat.requests += bodies.len() as u64 - 1;
+            let batch = names.len()..names.len() + bodies.len();
+            names.extend(first.following().take(bodies.len()));
+            if !self.shared.submit_all(node, first, bodies) {
+                names[batch].iter().for_each(|&id| self.refuse(id));
+            }
+        }
+        names
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.seat.next_request().unwrap_or_else(|| {
+            self.seat = self.shared.register(&self.sender);
+            self.seat.next_request().expect("a new seat has requests left")
+        })
+    }
+
+    /// Nobody takes that request.
+    fn refuse(&mut self, request: RequestId) {
+        let outcome = Err(NoAnswer::Unreachable);
+        self.here.push_back(Completion { request, at: self.now(), outcome });
     }
 
     /// Stops every node and joins its thread. Requests not answered by then end as
@@ -271,23 +386,20 @@ impl<N: Node> Cluster for Threads<N> {
     }
 
     fn submit(&mut self, node: NodeId, request: N::Request) -> RequestId {
-        let id = self.seat.next_request().unwrap_or_else(|| {
-            self.seat = self.shared.register(&self.sender);
-            self.seat.next_request().expect("a new seat has requests left")
-        });
+        let id = self.next_request();
         if !self.shared.submit(node, id, request) {
-            let outcome = Err(NoAnswer::Unreachable);
-            self.refused.push_back(Completion { request: id, at: self.now(), outcome });
+            self.refuse(id);
         }
         id
     }
 
     fn poll(&mut self, until: Timestamp) -> Option<Completion<N::Response>> {
-        if let Some(refused) = self.refused.pop_front() {
-            return Some(refused);
+        if self.here.is_empty() {
+            let until = after(self.shared.start, until.since(Timestamp::ZERO));
+            let answers = answers::next(&self.completions, self.shared.spins, Some(until)).ok()?;
+            self.here.extend(answers.completions());
         }
-        let until = after(self.shared.start, until.since(Timestamp::ZERO));
-        self.completions.recv_deadline(until).ok()
+        self.here.pop_front()
     }
 
     fn state(&mut self, node: NodeId) -> NodeState {
@@ -296,6 +408,11 @@ impl<N: Node> Cluster for Threads<N> {
 
     fn inject(&mut self, fault: &Fault) -> Result<(), Unsupported> {
         fault.check(&self.shared.members)?;
+        if self.on_stores
+            && let Some(reason) = needs_memory(fault)
+        {
+            return Err(Unsupported::new(fault, reason));
+        }
         match fault {
             Fault::Crash { node } => {
                 self.shared.tell(self.index(*node), Control::Crash { power_loss: false });
@@ -331,6 +448,26 @@ impl<N: Node> Cluster for Threads<N> {
             }
         }
         Ok(())
+    }
+}
+
+/// Why a node on a store cannot take `fault`, if it cannot.
+fn needs_memory(fault: &Fault) -> Option<&'static str> {
+    match fault {
+        Fault::PowerLoss => Some("the power of a real disk stays on; crash the nodes"),
+        Fault::Disk { .. } => Some("a real disk cannot be told to misbehave"),
+        Fault::Rot { .. } => Some("what a store has written is its own to change"),
+        Fault::Wipe { .. } => Some("what a store has written is its own to remove"),
+        Fault::Crash { .. }
+        | Fault::Restart { .. }
+        | Fault::Pause { .. }
+        | Fault::Resume { .. }
+        | Fault::Partition { .. }
+        | Fault::Cut { .. }
+        | Fault::Heal
+        | Fault::Links(_)
+        | Fault::Clock { .. }
+        | Fault::CrashAfter { .. } => None,
     }
 }
 

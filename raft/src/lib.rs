@@ -118,6 +118,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! These disks are memory, and end with the process. A cluster that is to outlive it is started by
+//! [`Threads::start_on`](cluster::threads::Threads::start_on), with
+//! [`journals_in`](cluster::store::journals_in) a directory, or on any other
+//! [`Store`](cluster::store::Store).
+//!
 //! # Sources
 //! "The paper" is D. Ongaro and J. Ousterhout, *In Search of an Understandable Consensus Algorithm*
 //! (extended version, 2014): sections and figures are its own unless said otherwise. "The thesis" is

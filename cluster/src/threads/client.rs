@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+use crossbeam_channel::{Receiver, unbounded};
 
-use crate::{Completion, NoAnswer, Node, NodeId, RequestId};
+use crate::{NoAnswer, Node, NodeId, RequestId};
 
+use super::answers::{self, Answers};
 use super::{Seat, Shared, after};
 
 /// How long to wait before asking around again when nobody knows a leader.
@@ -19,7 +20,7 @@ const BACKOFF: Duration = Duration::from_millis(5);
 pub struct Client<N: Node> {
     shared: Arc<Shared<N>>,
     seat: Seat,
-    completions: Receiver<Completion<N::Response>>,
+    completions: Receiver<Answers<N::Response>>,
     /// Who answered last: the place to try first.
     preferred: NodeId,
 }
@@ -151,20 +152,17 @@ impl<N: Node> Client<N> {
             return Attempt::Refused;
         }
         loop {
-            match self.completions.recv_deadline(deadline) {
-                // An answer to an earlier call, which had been given up.
-                Ok(completion) if completion.request != id => {}
-                Ok(completion) => {
-                    return match completion.outcome {
-                        Ok(response) => Attempt::Answered(response),
-                        Err(NoAnswer::Unreachable) => Attempt::Refused,
-                        Err(NoAnswer::Lost) => Attempt::Silent,
-                    };
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return Attempt::Silent;
-                }
-            }
+            let heard = answers::next(&self.completions, self.shared.spins, Some(deadline));
+            let Ok(Answers { list, .. }) = heard else { return Attempt::Silent };
+            // The others are answers to earlier calls, which had been given up.
+            let Some((_, outcome)) = list.into_iter().find(|(request, _)| *request == id) else {
+                continue;
+            };
+            return match outcome {
+                Ok(response) => Attempt::Answered(response),
+                Err(NoAnswer::Unreachable) => Attempt::Refused,
+                Err(NoAnswer::Lost) => Attempt::Silent,
+            };
         }
     }
 }

@@ -1,22 +1,24 @@
 //! The thread under one node.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::{
-    Boot, Clock, ClockFault, Completion, CorruptRecords, Damage, DiskFault, Effect, EffectOf,
-    EffectsOf, Emitted, Gate, Input, InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now,
-    PersistCount, RequestId, Rng, Timestamp, WallTime,
+    Boot, Clock, ClockFault, Damage, DiskFault, Effect, EffectOf, EffectsOf, Emitted, Gate, Input,
+    InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now, PersistCount, RequestId, Rng,
+    Timestamp, WallTime,
 };
 
-use crate::disk::Disk;
-use crate::sim::Planted;
+use crate::store::StoreError;
 
+use super::Refusal;
+use super::answers::{self, Answers, ById, Outbox};
 use super::links::{Fate, Links};
+use super::medium::Medium;
 
 /// What reaches a host.
 pub(super) enum Mail<N: Node> {
@@ -24,18 +26,30 @@ pub(super) enum Mail<N: Node> {
     Message { from: NodeId, body: N::Message, due: Option<Instant> },
     /// From a client.
     Request { id: RequestId, body: N::Request },
+    /// Several from a client, with names that follow each other.
+    Requests { first: RequestId, bodies: Vec<N::Request> },
     /// From whoever owns the cluster.
     Control(Control<N>),
 }
 
+impl<N: Node> Mail<N> {
+    /// How many inputs it is.
+    fn count(&self) -> usize {
+        match self {
+            Self::Requests { bodies, .. } => bodies.len(),
+            Self::Request { .. } | Self::Message { .. } | Self::Control(_) => 1,
+        }
+    }
+}
+
 /// Orders to a host.
 pub(super) enum Control<N: Node> {
-    Register { client: u32, completions: Sender<Completion<N::Response>> },
+    Register { client: u32, completions: Sender<Answers<N::Response>> },
     Unregister { client: u32 },
     Subscribe(Sender<Emitted<N::Event>>),
     State(Sender<NodeState>),
     Gauges(Sender<Option<Vec<(&'static str, u64)>>>),
-    Refusal(Sender<Option<CorruptRecords>>),
+    Refusal(Sender<Option<Refusal>>),
     Crash { power_loss: bool },
     CrashAfter(u32),
     Restart,
@@ -56,6 +70,8 @@ pub(super) struct Start<N: Node> {
     pub(super) members: Members,
     pub(super) start: Instant,
     pub(super) batch_max: usize,
+    pub(super) spins: u32,
+    pub(super) medium: Medium<N::Record>,
     pub(super) inbox: Receiver<Mail<N>>,
     pub(super) peers: Vec<Sender<Mail<N>>>,
     pub(super) links: Arc<Links>,
@@ -65,21 +81,21 @@ pub(super) struct Start<N: Node> {
 pub(super) struct Host<N: Node> {
     given: Start<N>,
     node: Option<N>,
-    refusal: Option<CorruptRecords>,
+    refusal: Option<Refusal>,
     paused: bool,
     clock: Clock,
-    disk: Disk<N::Record>,
-    /// The sync under way. There is none while the disk is sound: it needs no time.
+    /// The sync under way, of memory that is slow. While it is sound it needs no time, and a sync of
+    /// a store is over when it returns.
     sync: Option<Sync>,
     /// What waits for the disk, with the number of records that must be durable first. Ascending.
     waiting: VecDeque<(usize, EffectOf<N>)>,
     /// How many more effects are carried out before the process dies, if it is armed so.
     fuse: Option<u32>,
     effects: EffectsOf<N>,
-    clients: HashMap<u32, Sender<Completion<N::Response>>>,
+    outbox: Outbox<N::Response>,
     subscribers: Vec<Sender<Emitted<N::Event>>>,
     /// Requests that the node has not answered.
-    asked: HashSet<RequestId>,
+    asked: HashSet<RequestId, ById>,
     /// Messages that a link fault holds back, soonest first.
     delayed: BinaryHeap<Delayed<N>>,
     delayed_count: u64,
@@ -115,14 +131,13 @@ impl<N: Node> Host<N> {
             refusal: None,
             paused: false,
             clock: Clock::new(true_now, Timestamp::ZERO, wall),
-            disk: Disk::new(Planted::default()),
             sync: None,
             waiting: VecDeque::new(),
             fuse: None,
             effects: EffectsOf::<N>::new(),
-            clients: HashMap::new(),
+            outbox: Outbox::new(),
             subscribers: Vec::new(),
-            asked: HashSet::new(),
+            asked: HashSet::default(),
             delayed: BinaryHeap::new(),
             delayed_count: 0,
             held: Vec::new(),
@@ -133,17 +148,11 @@ impl<N: Node> Host<N> {
     pub(super) fn run(mut self) {
         self.boot();
         loop {
-            let wake = self.next_wake();
-            let first = match wake {
-                Some(at) => match self.given.inbox.recv_deadline(at) {
-                    Ok(mail) => Some(mail),
-                    Err(crossbeam_channel::RecvTimeoutError::Timeout) => None,
-                    Err(crossbeam_channel::RecvTimeoutError::Disconnected) => break,
-                },
-                None => match self.given.inbox.recv() {
-                    Ok(mail) => Some(mail),
-                    Err(crossbeam_channel::RecvError) => break,
-                },
+            let Start { inbox, spins, .. } = &self.given;
+            let first = match answers::next(inbox, *spins, self.next_wake()) {
+                Ok(mail) => Some(mail),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
             };
             if self.turn(first) == Then::Stop {
                 break;
@@ -158,16 +167,17 @@ impl<N: Node> Host<N> {
         let mut taken = 0;
         while let Some(mail) = next {
             let was_control = matches!(mail, Mail::Control(_));
+            taken += mail.count();
             if self.take(now, mail) == Then::Stop {
                 // What this batch has answered by now is still worth telling.
                 self.finish_batch(now);
                 return Then::Stop;
             }
             if was_control {
+                self.deliver();
                 // It may have rebooted the node, clocks and all.
                 now = self.now();
             }
-            taken += 1;
             next =
                 (taken < self.given.batch_max).then(|| self.given.inbox.try_recv().ok()).flatten();
         }
@@ -182,6 +192,7 @@ impl<N: Node> Host<N> {
             // was asked since must not be answered as of before (leases).
             self.finish_batch(self.now());
         }
+        self.deliver();
         Then::GoOn
     }
 
@@ -194,17 +205,24 @@ impl<N: Node> Host<N> {
                 }
                 None => self.handle(now, Input::Message { from, body }),
             },
-            Mail::Request { id, body } => {
-                if self.node.is_none() {
-                    self.answer(id, Err(NoAnswer::Unreachable));
-                } else {
-                    self.asked.insert(id);
-                    self.handle(now, Input::Request { id, body });
+            Mail::Request { id, body } => self.take_request(now, id, body),
+            Mail::Requests { first, bodies } => {
+                for (id, body) in first.following().zip(bodies) {
+                    self.take_request(now, id, body);
                 }
             }
             Mail::Control(control) => return self.obey(now, control),
         }
         Then::GoOn
+    }
+
+    fn take_request(&mut self, now: Now, id: RequestId, body: N::Request) {
+        if self.node.is_none() {
+            self.answer(id, Err(NoAnswer::Unreachable));
+        } else {
+            self.asked.insert(id);
+            self.handle(now, Input::Request { id, body });
+        }
     }
 
     fn take_delayed(&mut self, now: Now) {
@@ -224,13 +242,13 @@ impl<N: Node> Host<N> {
             && ends <= Instant::now()
         {
             self.sync = None;
-            self.disk.synced(upto);
+            self.given.medium.synced(upto);
             self.tell_durable(now);
         }
     }
 
     fn tell_durable(&mut self, now: Now) {
-        let durable = PersistCount(self.disk.since_boot(self.disk.told()));
+        let durable = PersistCount(self.given.medium.durable_since_boot());
         self.handle(now, Input::Durable(durable));
     }
 
@@ -243,15 +261,20 @@ impl<N: Node> Host<N> {
         }
     }
 
-    /// Flushes, carries out, and repeats while the disk, which needs no time while it is sound, has
-    /// news.
-    fn finish_batch(&mut self, now: Now) {
+    /// Flushes, carries out, syncs, and repeats while that has made anything durable: what waited for
+    /// it leaves then.
+    fn finish_batch(&mut self, mut now: Now) {
         while !self.paused {
             let Some(node) = &mut self.node else { return };
             node.flush(now, &mut self.effects);
-            let durable_before = self.disk.told();
+            let durable_before = self.given.medium.durable();
             self.carry_out();
-            if self.node.is_none() || self.disk.told() == durable_before {
+            self.deliver();
+            if self.sync_store() {
+                // It took its time: what is decided by time is decided by the time that it is now.
+                now = self.now();
+            }
+            if self.node.is_none() || self.given.medium.durable() == durable_before {
                 break;
             }
             self.tell_durable(now);
@@ -259,13 +282,22 @@ impl<N: Node> Host<N> {
         self.start_sync();
     }
 
+    /// Whether time has passed. The process dies if it fails.
+    fn sync_store(&mut self) -> bool {
+        match self.given.medium.sync() {
+            Ok(took_time) => took_time,
+            Err(error) => {
+                self.die_of(error);
+                true
+            }
+        }
+    }
+
     fn start_sync(&mut self) {
         if self.node.is_some()
-            && self.disk.is_dirty()
-            && let Some(upto) = self.disk.start_sync()
+            && let Some((upto, fault)) = self.given.medium.start_sync()
         {
-            let DiskFault { slow, stalled, .. } = self.disk.fault;
-            let ends = (!stalled).then(|| super::after(Instant::now(), slow));
+            let ends = (!fault.stalled).then(|| super::after(Instant::now(), fault.slow));
             self.sync = Some(Sync { upto, ends });
         }
     }
@@ -289,7 +321,9 @@ impl<N: Node> Host<N> {
     /// The next effect whose wait for the disk is over.
     fn next_released(&mut self) -> Option<EffectOf<N>> {
         let &(needed, _) = self.waiting.front()?;
-        (needed <= self.disk.told()).then(|| self.waiting.pop_front().map(|it| it.1)).flatten()
+        (needed <= self.given.medium.durable())
+            .then(|| self.waiting.pop_front().map(|it| it.1))
+            .flatten()
     }
 
     /// Whether the process lives on.
@@ -300,8 +334,8 @@ impl<N: Node> Host<N> {
             Effect::Send { gate, .. } | Effect::Respond { gate, .. } => gate,
             Effect::Emit(_) => Gate::Open,
         };
-        if gate == Gate::Durable && self.disk.is_dirty() {
-            self.waiting.push_back((self.disk.written(), effect));
+        if gate == Gate::Durable && self.given.medium.is_dirty() {
+            self.waiting.push_back((self.given.medium.written(), effect));
             return true;
         }
         self.release(effect)
@@ -309,16 +343,13 @@ impl<N: Node> Host<N> {
 
     /// Writes a record. Whether the process lives on.
     fn write(&mut self, record: N::Record) -> bool {
-        let DiskFault { slow, stalled, full, .. } = self.disk.fault;
-        if full || self.fuse == Some(0) {
+        if self.fuse == Some(0) {
             return self.die();
         }
-        let at_once = slow.is_zero() && !stalled && !self.disk.is_dirty();
-        self.disk.write(record);
-        if at_once {
-            self.disk.synced(self.disk.written());
+        match self.given.medium.write(record) {
+            Ok(()) => self.burn_fuse(),
+            Err(error) => self.die_of(error),
         }
-        self.burn_fuse()
     }
 
     /// Lets old records go. Whether the process lives on.
@@ -326,8 +357,10 @@ impl<N: Node> Host<N> {
         if self.fuse == Some(0) {
             return self.die();
         }
-        self.disk.forget(before.0);
-        self.burn_fuse()
+        match self.given.medium.forget(before.0) {
+            Ok(()) => self.burn_fuse(),
+            Err(error) => self.die_of(error),
+        }
     }
 
     /// Lets an effect leave the node. Whether the process lives on.
@@ -361,6 +394,13 @@ impl<N: Node> Host<N> {
         false
     }
 
+    /// The disk failed, and nobody can tell what is on it: the process must not go on (fsync failures
+    /// are not retried). False, as [`die`](Self::die).
+    fn die_of(&mut self, error: StoreError) -> bool {
+        self.refusal = Some(error.into());
+        self.die()
+    }
+
     fn send(&mut self, to: NodeId, body: N::Message) {
         let given = &mut self.given;
         let Some(to) = given.members.index_of(to) else { return };
@@ -380,12 +420,14 @@ impl<N: Node> Host<N> {
         }
     }
 
-    fn answer(&self, request: RequestId, outcome: Result<N::Response, NoAnswer>) {
-        let at = Timestamp::ZERO + self.given.start.elapsed();
-        if let Some(client) = self.clients.get(&request.client()) {
-            // A client that is gone wants no answer.
-            let _ = client.send(Completion { request, at, outcome });
-        }
+    /// Puts an answer aside until the effects of this batch are carried out.
+    fn answer(&mut self, request: RequestId, outcome: Result<N::Response, NoAnswer>) {
+        self.outbox.put(request, outcome);
+    }
+
+    fn deliver(&mut self) {
+        let start = self.given.start;
+        self.outbox.deliver(|| Timestamp::ZERO + start.elapsed());
     }
 
     fn emit(&mut self, event: &N::Event) {
@@ -402,11 +444,9 @@ impl<N: Node> Host<N> {
     fn obey(&mut self, now: Now, control: Control<N>) -> Then {
         match control {
             Control::Register { client, completions } => {
-                self.clients.insert(client, completions);
+                self.outbox.register(client, completions);
             }
-            Control::Unregister { client } => {
-                self.clients.remove(&client);
-            }
+            Control::Unregister { client } => self.outbox.unregister(client),
             Control::Subscribe(subscriber) => self.subscribers.push(subscriber),
             Control::State(reply) => {
                 let _ = reply.send(self.state(now));
@@ -445,10 +485,10 @@ impl<N: Node> Host<N> {
                 self.clock.jump_wall(at, jump_nanos);
             }
             Control::Disk(fault) => self.change_disk(fault),
-            Control::Rot { at_ppm, damage } => self.disk.rot(at_ppm, damage),
+            Control::Rot { at_ppm, damage } => self.given.medium.rot(at_ppm, damage),
             Control::Wipe => {
                 self.crash(false);
-                self.disk.wipe();
+                self.given.medium.wipe();
             }
             Control::Stop => return Then::Stop,
         }
@@ -456,7 +496,7 @@ impl<N: Node> Host<N> {
     }
 
     fn change_disk(&mut self, fault: DiskFault) {
-        self.disk.fault = fault;
+        self.given.medium.misbehave(fault);
         if let Some(Sync { ends, .. }) = &mut self.sync {
             *ends = match ends {
                 _ if fault.stalled => None,
@@ -467,7 +507,7 @@ impl<N: Node> Host<N> {
     }
 
     fn boot(&mut self) {
-        let records = match self.disk.boot(self.given.id) {
+        let records = match self.given.medium.boot(self.given.id) {
             Ok(records) => records,
             Err(refusal) => {
                 self.refusal = Some(refusal);
@@ -490,7 +530,11 @@ impl<N: Node> Host<N> {
                 self.node = Some(node);
                 self.refusal = None;
             }
-            Err(refusal) => self.refusal = Some(refusal),
+            Err(refusal) => {
+                self.refusal = Some(refusal.into());
+                // Nobody runs who would have it open.
+                self.given.medium.crash(false, &mut self.given.rng);
+            }
         }
         self.finish_batch(self.now());
     }
@@ -503,7 +547,7 @@ impl<N: Node> Host<N> {
         self.fuse = None;
         self.sync = None;
         self.waiting.clear();
-        self.disk.crash(power_loss, &mut self.given.rng);
+        self.given.medium.crash(power_loss, &mut self.given.rng);
         self.paused = false;
         self.effects = EffectsOf::<N>::new();
         self.held.clear();
@@ -551,15 +595,21 @@ impl<N: Node> Drop for Host<N> {
         self.crash(false);
         // Not until the inbox is empty: others may fill it as fast as it is read.
         for _ in 0..self.given.inbox.len() {
-            let Ok(mail) = self.given.inbox.try_recv() else { return };
+            let Ok(mail) = self.given.inbox.try_recv() else { break };
             match mail {
                 Mail::Request { id, .. } => self.answer(id, Err(NoAnswer::Unreachable)),
+                Mail::Requests { first, bodies } => {
+                    for (id, _) in first.following().zip(bodies) {
+                        self.answer(id, Err(NoAnswer::Unreachable));
+                    }
+                }
                 Mail::Control(Control::Register { client, completions }) => {
-                    self.clients.insert(client, completions);
+                    self.outbox.register(client, completions);
                 }
                 Mail::Control(_) | Mail::Message { .. } => {}
             }
         }
+        self.deliver();
     }
 }
 

@@ -9,12 +9,16 @@ mod disks;
 mod durability;
 mod explore;
 mod hosts;
+#[cfg(feature = "journal")]
+mod journals;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod network;
 mod scribe;
+mod stores;
 mod threads_calls;
 mod threads_disks;
 mod threads_faults;
 mod threads_shutdown;
+mod threads_stores;
 mod trace;

@@ -293,13 +293,37 @@ fn alarms_ring() {
     let asked = Instant::now();
     let span = Duration::from_millis(20);
     assert_eq!(client.call(n(1), Ask::RingIn(Some(span)), LONG), Ok(Answer::Done));
-    eventually("it rings", || {
-        std::thread::sleep(Duration::from_millis(5));
-        gauge(&cluster, 1, "rings") == 1
-    });
+    eventually("it rings", || gauge(&cluster, 1, "rings") == 1);
     assert!(asked.elapsed() >= span);
     assert_eq!(client.call(n(1), Ask::RingIn(None), LONG), Ok(Answer::Done));
     assert_eq!(client.call(n(1), Ask::RingAtOnce(1_000), LONG), Ok(Answer::Done));
     eventually("it rings again and again", || gauge(&cluster, 1, "rings") == 1_001);
+    cluster.shutdown();
+}
+
+/// What is asked at once is one batch, and each request of it ends once.
+#[test]
+fn many_may_be_asked_at_once() {
+    let mut cluster = start(2, Config::default());
+    let flushes = gauge(&cluster, 1, "flushes");
+    let ids = cluster.submit_all(n(1), (0..5_000).map(Ask::Append));
+    for &id in &ids {
+        let end = cluster.poll(cluster.now() + LONG).expect("an answer");
+        assert_eq!((end.request, end.outcome), (id, Ok(Answer::Done)));
+    }
+    // One for the batch and one because all of it is durable; and those of the gauges.
+    assert!(gauge(&cluster, 1, "flushes") <= flushes + 4);
+    assert_eq!(cluster.submit_all(n(1), []), []);
+    let nobody = cluster.submit_all(n(9), [Ask::Count, Ask::Count]);
+    inject(&mut cluster, Fault::Crash { node: n(1) });
+    let down = cluster.submit_all(n(1), [Ask::Count, Ask::Count]);
+    let mut ends: Vec<_> = std::iter::from_fn(|| cluster.poll(cluster.now() + LONG))
+        .take(4)
+        .map(|end| (end.request, end.outcome))
+        .collect();
+    ends.sort_unstable_by_key(|end| end.0);
+    let refused: Vec<_> =
+        nobody.into_iter().chain(down).map(|id| (id, Err(NoAnswer::Unreachable))).collect();
+    assert_eq!(ends, refused);
     cluster.shutdown();
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::threads::Threads;
+use cluster::threads::{Refusal, Threads};
 use cluster::{Cluster, Damage, DiskFault, Fault, NoAnswer, NodeState};
 
 use crate::scribe::{Answer, Ask, Config, Scribe, eventually, n};
@@ -131,6 +131,8 @@ fn a_full_disk_kills_whoever_writes_until_there_is_room() {
         assert_eq!(count(&cluster), 1);
         assert_eq!(end(&mut cluster, 2), Err(NoAnswer::Lost));
         assert_eq!(cluster.state(n(1)), NodeState::Down);
+        let why = cluster.refusal(n(1)).expect("nobody stopped it");
+        assert!(why.to_string().contains("the disk is full"), "{why}");
         inject(&mut cluster, Fault::Restart { node: n(1) });
     }
     disk(&mut cluster, 1, DiskFault::default());
@@ -148,7 +150,10 @@ fn rot_is_refused_and_a_wiped_node_comes_back_with_nothing() {
     inject(&mut cluster, Fault::Crash { node: n(1) });
     inject(&mut cluster, Fault::Restart { node: n(1) });
     assert_eq!(cluster.state(n(1)), NodeState::Down);
-    assert_eq!(cluster.refusal(n(1)).expect("it refused").position, 1);
+    match cluster.refusal(n(1)) {
+        Some(Refusal::Records(corrupt)) => assert_eq!(corrupt.position, 1),
+        other => panic!("{other:?}"),
+    }
     inject(&mut cluster, Fault::Wipe { node: n(1) });
     inject(&mut cluster, Fault::Restart { node: n(1) });
     assert_eq!(count(&cluster), 0);

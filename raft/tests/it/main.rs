@@ -4,6 +4,7 @@ mod arbitrary;
 mod bed;
 mod complaints;
 mod core;
+mod durable;
 mod flow;
 mod growth;
 mod journal;

@@ -1,0 +1,136 @@
+//! The way back to clients: one send a batch for each of them, however many answers it carries.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::{Completion, NoAnswer, RequestId, Timestamp};
+
+/// What a client is told at once.
+pub(super) struct Answers<P> {
+    pub(super) at: Timestamp,
+    pub(super) list: Vec<(RequestId, Result<P, NoAnswer>)>,
+}
+
+impl<P> Answers<P> {
+    pub(super) fn completions(self) -> impl Iterator<Item = Completion<P>> {
+        let Self { at, list } = self;
+        list.into_iter().map(move |(request, outcome)| Completion { request, at, outcome })
+    }
+}
+
+/// All clients that a host knows, and what it has for them.
+pub(super) struct Outbox<P> {
+    /// By client number: these are given out from zero, and again.
+    clients: Vec<Option<Client<P>>>,
+    /// The numbers of those that something waits for.
+    waiting: Vec<u32>,
+}
+
+struct Client<P> {
+    sender: Sender<Answers<P>>,
+    waiting: Vec<(RequestId, Result<P, NoAnswer>)>,
+}
+
+impl<P> Outbox<P> {
+    pub(super) fn new() -> Self {
+        Self { clients: Vec::new(), waiting: Vec::new() }
+    }
+
+    pub(super) fn register(&mut self, client: u32, sender: Sender<Answers<P>>) {
+        let place = client as usize;
+        if self.clients.len() <= place {
+            self.clients.resize_with(place + 1, || None);
+        }
+        self.clients[place] = Some(Client { sender, waiting: Vec::new() });
+    }
+
+    /// What still waits for that client goes nowhere.
+    pub(super) fn unregister(&mut self, client: u32) {
+        if let Some(place) = self.clients.get_mut(client as usize) {
+            *place = None;
+        }
+    }
+
+    /// Puts an answer aside for the next [`deliver`](Self::deliver). A client that is gone wants none.
+    pub(super) fn put(&mut self, request: RequestId, outcome: Result<P, NoAnswer>) {
+        let number = request.client();
+        if let Some(Some(client)) = self.clients.get_mut(number as usize) {
+            if client.waiting.is_empty() {
+                self.waiting.push(number);
+            }
+            client.waiting.push((request, outcome));
+        }
+    }
+
+    /// Sends all that was put aside.
+    pub(super) fn deliver(&mut self, now: impl Fn() -> Timestamp) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let at = now();
+        for number in self.waiting.drain(..) {
+            if let Some(Some(client)) = self.clients.get_mut(number as usize) {
+                // The next batch will be about as large.
+                let room = Vec::with_capacity(client.waiting.len());
+                let list = std::mem::replace(&mut client.waiting, room);
+                let _ = client.sender.send(Answers { at, list });
+            }
+        }
+    }
+}
+
+/// Waits for what comes next until then, or for ever. Before it sleeps it looks again for so many
+/// times, and lets others run in between: to wake a sleeper takes longer than most answers do.
+pub(super) fn next<T>(
+    inbox: &Receiver<T>,
+    spins: u32,
+    until: Option<Instant>,
+) -> Result<T, RecvTimeoutError> {
+    if let Ok(found) = inbox.try_recv() {
+        return Ok(found);
+    }
+    let near = Instant::now() + SPINNING_MAX;
+    if until.is_none_or(|until| until > near) {
+        for _ in 0..spins {
+            std::thread::yield_now();
+            if let Ok(found) = inbox.try_recv() {
+                return Ok(found);
+            }
+        }
+    }
+    match until {
+        Some(until) => inbox.recv_deadline(until),
+        None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+    }
+}
+
+/// Longer than spinning takes on a machine that is not overloaded. Who has to wake sooner sleeps at
+/// once.
+const SPINNING_MAX: Duration = Duration::from_millis(1);
+
+/// Hashes names of requests: the world makes them, so that nobody can choose them to collide.
+pub(super) type ById = BuildHasherDefault<IdHasher>;
+
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    /// Fibonacci hashing (Knuth, volume 3, §6.4); the high bits are the good ones, and tables look at
+    /// both ends.
+    fn write_u64(&mut self, number: u64) {
+        let mixed = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
