@@ -67,6 +67,7 @@ pub mod explore;
 mod fault;
 mod id;
 mod node;
+mod port;
 mod rng;
 pub mod sim;
 pub mod threads;
@@ -80,6 +81,7 @@ pub use node::{
     Boot, CorruptRecords, Effect, EffectOf, Effects, EffectsOf, Gate, Input, InputOf, Node,
     PersistCount, Redirect, Standing,
 };
+pub use port::{Port, ReplyTo, Sink};
 pub use rng::Rng;
 pub use time::{Clock, Now, Timestamp, WallTime};
 

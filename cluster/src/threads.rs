@@ -20,6 +20,7 @@
 mod client;
 mod host;
 mod links;
+mod port;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -32,12 +33,13 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 pub use crate::Emitted;
 use crate::{
     Cluster, Completion, CorruptRecords, Fault, InvalidConfig, Members, NoAnswer, Node, NodeId,
-    NodeState, RequestId, Rng, Timestamp, Unsupported,
+    NodeState, Port, RequestId, Rng, Timestamp, Unsupported,
 };
 
 pub use client::{CallError, Client};
 use host::{Control, Host, Mail};
 use links::Links;
+use port::{CalledBack, Inboxes};
 
 /// How a cluster of threads runs.
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ struct Shared<N: Node> {
     inboxes: Vec<Sender<Mail<N>>>,
     start: Instant,
     seats: Mutex<Seats>,
+    called_back: CalledBack,
 }
 
 /// Client numbers. There are few enough that those of clients that are gone must be used again.
@@ -94,7 +97,7 @@ impl<N: Node> Shared<N> {
     /// Sends a request on its way. False if nobody lives there.
     fn submit(&self, node: NodeId, id: RequestId, body: N::Request) -> bool {
         let Some(index) = self.members.index_of(node) else { return false };
-        self.inboxes[index].send(Mail::Request { id, body }).is_ok()
+        self.inboxes[index].send(Mail::Request { id, body, reply: None }).is_ok()
     }
 
     /// A new client's seat, known to every host before any of its requests.
@@ -103,7 +106,7 @@ impl<N: Node> Shared<N> {
             let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
             seats.free.pop().unwrap_or_else(|| {
                 let client = seats.used;
-                assert!(client < RequestId::CLIENT_MAX, "too many clients at one time");
+                assert!(client < CalledBack::FIRST_CLIENT, "too many clients at one time");
                 seats.used += 1;
                 Seat { client, requests: 0 }
             })
@@ -169,7 +172,8 @@ impl<N: Node> Threads<N> {
         let (inboxes, outlets): (Vec<_>, Vec<_>) = members.iter().map(|_| unbounded()).unzip();
         let start = Instant::now();
         let seats = Mutex::new(Seats::default());
-        let shared = Arc::new(Shared { members, inboxes, start, seats });
+        let called_back = CalledBack::default();
+        let shared = Arc::new(Shared { members, inboxes, start, seats, called_back });
         let (sender, completions) = unbounded();
         let seat = shared.register(&sender);
         let (hosts, refused) = (Vec::new(), VecDeque::new());
@@ -200,6 +204,12 @@ impl<N: Node> Threads<N> {
     /// A new client of this cluster, for any thread.
     pub fn client(&self) -> Client<N> {
         Client::new(Arc::clone(&self.shared))
+    }
+
+    /// A way for clients that keep many requests under way, from any number of threads: the nodes'
+    /// own threads call back. It does not keep the cluster alive.
+    pub fn port(&self) -> Arc<dyn Port<N>> {
+        Arc::new(Inboxes { shared: Arc::clone(&self.shared) })
     }
 
     /// All that nodes tell their application from now on, as it happens.

@@ -1,7 +1,7 @@
 //! The thread under one node.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::{
     Boot, Clock, ClockFault, Completion, CorruptRecords, Damage, DiskFault, Effect, EffectOf,
     EffectsOf, Emitted, Gate, Input, InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now,
-    PersistCount, RequestId, Rng, Timestamp, WallTime,
+    PersistCount, ReplyTo, RequestId, Rng, Timestamp, WallTime,
 };
 
 use crate::disk::Disk;
@@ -22,8 +22,8 @@ use super::links::{Fate, Links};
 pub(super) enum Mail<N: Node> {
     /// From a peer; to be held back until `due`, if that is set.
     Message { from: NodeId, body: N::Message, due: Option<Instant> },
-    /// From a client.
-    Request { id: RequestId, body: N::Request },
+    /// From a client: from the one that is registered, unless there is somebody to call back.
+    Request { id: RequestId, body: N::Request, reply: Option<ReplyTo<N::Response>> },
     /// From whoever owns the cluster.
     Control(Control<N>),
 }
@@ -78,8 +78,8 @@ pub(super) struct Host<N: Node> {
     effects: EffectsOf<N>,
     clients: HashMap<u32, Sender<Completion<N::Response>>>,
     subscribers: Vec<Sender<Emitted<N::Event>>>,
-    /// Requests that the node has not answered.
-    asked: HashSet<RequestId>,
+    /// Requests that the node has not answered, with whom to call back.
+    asked: HashMap<RequestId, Option<ReplyTo<N::Response>>>,
     /// Messages that a link fault holds back, soonest first.
     delayed: BinaryHeap<Delayed<N>>,
     delayed_count: u64,
@@ -122,7 +122,7 @@ impl<N: Node> Host<N> {
             effects: EffectsOf::<N>::new(),
             clients: HashMap::new(),
             subscribers: Vec::new(),
-            asked: HashSet::new(),
+            asked: HashMap::new(),
             delayed: BinaryHeap::new(),
             delayed_count: 0,
             held: Vec::new(),
@@ -194,11 +194,11 @@ impl<N: Node> Host<N> {
                 }
                 None => self.handle(now, Input::Message { from, body }),
             },
-            Mail::Request { id, body } => {
+            Mail::Request { id, body, reply } => {
                 if self.node.is_none() {
-                    self.answer(id, Err(NoAnswer::Unreachable));
+                    self.answer(id, reply, Err(NoAnswer::Unreachable));
                 } else {
-                    self.asked.insert(id);
+                    self.asked.insert(id, reply);
                     self.handle(now, Input::Request { id, body });
                 }
             }
@@ -339,8 +339,8 @@ impl<N: Node> Host<N> {
             Effect::Persist(_) | Effect::Forget { .. } => unreachable!("done by carry_out_one"),
             Effect::Send { to, message, .. } => self.send(to, message),
             Effect::Respond { request, response, .. } => {
-                if self.asked.remove(&request) {
-                    self.answer(request, Ok(response));
+                if let Some(reply) = self.asked.remove(&request) {
+                    self.answer(request, reply, Ok(response));
                 }
             }
             Effect::Emit(event) => self.emit(&event),
@@ -380,7 +380,15 @@ impl<N: Node> Host<N> {
         }
     }
 
-    fn answer(&self, request: RequestId, outcome: Result<N::Response, NoAnswer>) {
+    fn answer(
+        &self,
+        request: RequestId,
+        reply: Option<ReplyTo<N::Response>>,
+        outcome: Result<N::Response, NoAnswer>,
+    ) {
+        if let Some(reply) = reply {
+            return reply.complete(outcome);
+        }
         let at = Timestamp::ZERO + self.given.start.elapsed();
         if let Some(client) = self.clients.get(&request.client()) {
             // A client that is gone wants no answer.
@@ -507,8 +515,8 @@ impl<N: Node> Host<N> {
         self.paused = false;
         self.effects = EffectsOf::<N>::new();
         self.held.clear();
-        for request in std::mem::take(&mut self.asked) {
-            self.answer(request, Err(NoAnswer::Lost));
+        for (request, reply) in std::mem::take(&mut self.asked) {
+            self.answer(request, reply, Err(NoAnswer::Lost));
         }
     }
 
@@ -553,7 +561,9 @@ impl<N: Node> Drop for Host<N> {
         for _ in 0..self.given.inbox.len() {
             let Ok(mail) = self.given.inbox.try_recv() else { return };
             match mail {
-                Mail::Request { id, .. } => self.answer(id, Err(NoAnswer::Unreachable)),
+                Mail::Request { id, reply, .. } => {
+                    self.answer(id, reply, Err(NoAnswer::Unreachable));
+                }
                 Mail::Control(Control::Register { client, completions }) => {
                     self.clients.insert(client, completions);
                 }

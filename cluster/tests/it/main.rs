@@ -16,5 +16,6 @@ mod scribe;
 mod threads_calls;
 mod threads_disks;
 mod threads_faults;
+mod threads_port;
 mod threads_shutdown;
 mod trace;
