@@ -139,7 +139,13 @@ impl Pattern for Registry {
             Ok(Reply::Written { .. }) => Ok(Outcome::Written),
             Ok(Reply::Answer(Told::Value(value))) => Ok(Outcome::Value(value)),
             Ok(Reply::Answer(Told::Log(log))) => Ok(Outcome::Log(log)),
-            Ok(Reply::Opened(_) | Reply::Committed(_) | Reply::Transferred { .. }) => {
+            Ok(
+                Reply::Opened(_)
+                | Reply::Closed
+                | Reply::Committed(_)
+                | Reply::Transferred { .. }
+                | Reply::Status(_),
+            ) => {
                 unreachable!("nobody asks for that")
             }
             Err(Error::NotLeader { leader }) => Err(Refusal::NotLeader(leader)),

@@ -2,9 +2,11 @@
 
 mod arbitrary;
 mod bed;
+mod calls;
 mod core;
 mod flow;
 mod growth;
+mod handles;
 mod journal;
 mod levels;
 mod loyalty;
@@ -22,6 +24,7 @@ mod safety;
 mod scripts;
 mod sessions;
 mod snapshots;
+mod stage;
 mod storm;
 mod table;
 mod threads;
