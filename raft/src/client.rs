@@ -25,4 +25,5 @@ mod task;
 
 pub use call::{Call, CallError};
 pub(crate) use courier::Courier;
+pub(crate) use desk::Desk;
 pub use handle::Handle;

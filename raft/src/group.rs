@@ -7,18 +7,23 @@ use std::time::Duration;
 use cluster::threads::{Options, Threads};
 use cluster::{InvalidConfig, Members, NodeId};
 
-use crate::client::Courier;
+use crate::client::{Courier, Desk};
+use crate::observe::{Meter, Watch};
 use crate::{Config, Handle, Raft, StateMachine};
 
-/// A replicated machine on the threads of this process: a thread a node, and one for the calls that
-/// take their time. Dropping it stops and joins them.
+/// A replicated machine on the threads of this process: a thread a node, one for the calls that take
+/// their time, and, if metrics or tracing are on, one that watches the nodes. Dropping it stops and
+/// joins them.
 ///
 /// Calls that are under way then end, and so do those made later with handles that are left:
 /// [`CallError`](crate::CallError) says what became of them.
 pub struct Group<S: StateMachine> {
-    // Dropped in this order: the nodes end what they were asked, then the calls end.
+    // Dropped in this order: the nodes end what they were asked, then there is nothing to watch, then
+    // the calls end.
     cluster: Threads<Raft<S>>,
+    watch: Watch,
     calls: Calls,
+    meter: Meter,
     timeout: Duration,
     outstanding_max: usize,
 }
@@ -42,13 +47,15 @@ impl<S: StateMachine> Group<S> {
             options: Options::default(),
             timeout: Handle::<S>::TIMEOUT,
             outstanding_max: Handle::<S>::OUTSTANDING_MAX,
+            name: "raft".to_owned(),
         }
     }
 
     /// A new handle, with a session of its own. Clone it to share that.
     pub fn handle(&self) -> Handle<S> {
-        let courier = Arc::clone(&self.calls.0);
-        Handle::new(self.cluster.port(), courier, self.timeout, self.outstanding_max)
+        let (courier, meter) = (Arc::clone(&self.calls.0), self.meter.clone());
+        let desk = Desk::new(self.cluster.port(), courier, meter, self.outstanding_max);
+        Handle::new(desk, self.timeout)
     }
 
     /// The nodes.
@@ -67,8 +74,9 @@ impl<S: StateMachine> Group<S> {
     /// # Panics
     /// When a node panicked, with what it said.
     pub fn shutdown(self) {
-        let Self { cluster, calls, .. } = self;
+        let Self { cluster, watch, calls, .. } = self;
         cluster.shutdown();
+        drop(watch);
         drop(calls);
     }
 }
@@ -82,6 +90,7 @@ impl<S: StateMachine> Group<S> {
 /// | [`options`](Builder::options) | those of [`Options::default`] |
 /// | [`timeout`](Builder::timeout) | 10 s |
 /// | [`outstanding_max`](Builder::outstanding_max) | 8192 |
+/// | [`name`](Builder::name) | `raft` |
 #[must_use = "a group runs once it is started"]
 pub struct Builder<S: StateMachine> {
     members: Result<Members, InvalidConfig>,
@@ -89,6 +98,7 @@ pub struct Builder<S: StateMachine> {
     options: Options,
     timeout: Duration,
     outstanding_max: usize,
+    name: String,
 }
 
 impl<S: StateMachine> Builder<S> {
@@ -128,6 +138,12 @@ impl<S: StateMachine> Builder<S> {
         self
     }
 
+    /// What it is called in metrics and traces, to be told from other groups.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// Starts it. Handles can be used at once: their calls wait for the first leader.
     ///
     /// # Errors
@@ -136,7 +152,7 @@ impl<S: StateMachine> Builder<S> {
     /// # Panics
     /// When the system can start no more threads.
     pub fn start(self) -> Result<Group<S>, InvalidConfig> {
-        let Self { members, config, options, timeout, outstanding_max } = self;
+        let Self { members, config, options, timeout, outstanding_max, name } = self;
         if timeout.is_zero() {
             return Err(InvalidConfig::new("timeout", "0", "a span above zero"));
         }
@@ -145,13 +161,18 @@ impl<S: StateMachine> Builder<S> {
         }
         let cluster = Threads::start(config, members?, options)?;
         let calls = Calls(Arc::new(Courier::start()));
-        Ok(Group { cluster, calls, timeout, outstanding_max })
+        let name = Arc::from(name);
+        let watcher = Desk::new(cluster.port(), Arc::clone(&calls.0), Meter::silent(), usize::MAX);
+        let watch = Watch::start(&name, &cluster, &Handle::new(watcher, timeout));
+        let meter = Meter::new(&name);
+        Ok(Group { cluster, watch, calls, meter, timeout, outstanding_max })
     }
 }
 
 impl<S: StateMachine> fmt::Debug for Builder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
+            .field("name", &self.name)
             .field("members", &self.members)
             .field("config", &self.config)
             .field("timeout", &self.timeout)

@@ -156,6 +156,7 @@ mod status;
 
 mod client;
 mod group;
+mod observe;
 
 pub use client::{Call, CallError, Handle};
 pub use config::Config;

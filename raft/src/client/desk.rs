@@ -11,12 +11,14 @@ use crate::client::courier::Courier;
 use crate::client::errand::{Errand, Order};
 use crate::client::ledger::{Ledger, Opened};
 use crate::client::task::Task;
+use crate::observe::Meter;
 use crate::{Raft, Reply, SessionId, StateMachine};
 
 /// The way to the cluster, who leads it, and the session.
 pub(crate) struct Desk<S: StateMachine> {
     pub(crate) port: Arc<dyn Port<Raft<S>>>,
     pub(crate) courier: Arc<Courier>,
+    pub(crate) meter: Meter,
     /// Who answered last.
     preferred: AtomicU32,
     ledger: Mutex<Ledger<Arc<dyn Waiter>>>,
@@ -35,12 +37,13 @@ impl<S: StateMachine> Desk<S> {
     pub(crate) fn new(
         port: Arc<dyn Port<Raft<S>>>,
         courier: Arc<Courier>,
+        meter: Meter,
         outstanding_max: usize,
     ) -> Self {
         let preferred = AtomicU32::new(port.members()[0].get());
         let ledger = Mutex::new(Ledger::new());
         let outstanding = AtomicUsize::new(0);
-        Self { port, courier, preferred, ledger, outstanding, outstanding_max }
+        Self { port, courier, meter, preferred, ledger, outstanding, outstanding_max }
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger<Arc<dyn Waiter>>> {

@@ -174,6 +174,9 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
             }
         }
         state.attempt += 1;
+        if state.attempt > 1 {
+            self.desk.meter.retried(state.task.kind());
+        }
         state.stage = Stage::Asked { since: now };
         let request = state.task.request(state.slot);
         self.keep_watch(state, Next::Send(state.node, request, state.attempt))
@@ -349,6 +352,7 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
     }
 
     fn finish(&self, state: &mut State<S, T>, result: Result<T, CallError>) -> Next<S, T> {
+        self.desk.meter.ended(state.task.kind(), self.begun, result.as_ref().err());
         self.close(state);
         match std::mem::replace(&mut state.listener, Listener::Nobody) {
             Listener::Nobody => Next::Nothing,

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster::{NodeId, Port};
 
@@ -11,6 +11,7 @@ use crate::client::courier::Courier;
 use crate::client::desk::{Desk, Presence};
 use crate::client::errand::{Errand, Order};
 use crate::client::task::Task;
+use crate::observe::Meter;
 use crate::{Raft, ReadLevel, Reply, StateMachine, Status};
 
 /// A handle on a replicated machine: for any thread, for many at once, and cheap to clone.
@@ -39,21 +40,23 @@ impl<S: StateMachine> Handle<S> {
     pub(crate) const OUTSTANDING_MAX: usize = 8192;
 
     /// A handle on the cluster behind `port`, of whatever world, with the settings that a
-    /// [`Builder`](crate::Builder) begins with. It has a thread of its own for what takes time.
+    /// [`Builder`](crate::Builder) begins with. It has a thread of its own for what takes time, which
+    /// ends when the handle, its clones and their calls are gone and its session is closed.
     ///
     /// # Panics
     /// When the system can start no more threads.
     pub fn over(port: Arc<dyn Port<Raft<S>>>) -> Self {
-        Self::new(port, Arc::new(Courier::start()), Self::TIMEOUT, Self::OUTSTANDING_MAX)
+        let desk = Desk::new(
+            port,
+            Arc::new(Courier::start()),
+            Meter::new(&Arc::from("raft")),
+            Self::OUTSTANDING_MAX,
+        );
+        Self::new(desk, Self::TIMEOUT)
     }
 
-    pub(crate) fn new(
-        port: Arc<dyn Port<Raft<S>>>,
-        courier: Arc<Courier>,
-        timeout: Duration,
-        outstanding_max: usize,
-    ) -> Self {
-        let desk = Arc::new(Desk::new(port, courier, outstanding_max));
+    pub(crate) fn new(desk: Desk<S>, timeout: Duration) -> Self {
+        let desk = Arc::new(desk);
         Self { presence: Arc::new(Presence { desk, timeout }), timeout }
     }
 
@@ -72,7 +75,9 @@ impl<S: StateMachine> Handle<S> {
         let presence = Arc::clone(&self.presence) as Arc<dyn Any + Send + Sync>;
         let desk = &self.presence.desk;
         if !desk.admit() {
-            return Call::refused(CallError::Overloaded, presence);
+            let error = CallError::Overloaded;
+            desk.meter.ended(task.kind(), Instant::now(), Some(&error));
+            return Call::refused(error, presence);
         }
         Call::new(Errand::start(desk, Order { task, timeout: self.timeout, read }), presence)
     }

@@ -3,6 +3,7 @@
 use cluster::NodeId;
 
 use crate::client::ledger::Slot;
+use crate::observe::Kind;
 use crate::{ReadLevel, Request, SessionId, StateMachine, Submission};
 
 /// What is to be asked, and of whom.
@@ -22,6 +23,17 @@ pub(crate) enum Task<S: StateMachine> {
 }
 
 impl<S: StateMachine> Task<S> {
+    /// As which it counts.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Write(_) | Self::WriteSessionless(_) => Kind::Write,
+            Self::Read(..) | Self::ReadFrom(..) => Kind::Read,
+            Self::Transfer(_) => Kind::Transfer,
+            Self::Status(_) => Kind::Status,
+            Self::Open | Self::Close(_) => Kind::Session,
+        }
+    }
+
     /// Whether it needs a place in a session.
     pub(crate) fn needs_slot(&self) -> bool {
         matches!(self, Self::Write(_))

@@ -20,14 +20,14 @@ fn start(nodes: usize) -> Group<Journal> {
     builder.config(|config| config.with_election_timeout(timeout)).start().unwrap()
 }
 
-fn crash_all(group: &mut Group<Journal>) {
+pub(crate) fn crash_all(group: &mut Group<Journal>) {
     for node in group.members().to_vec() {
         group.cluster().inject(&Fault::Crash { node }).unwrap();
     }
 }
 
 #[track_caller]
-fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LONG;
     loop {
         if let Some(found) = found() {
@@ -40,7 +40,7 @@ fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 
 /// Who leads, as nodes say that are up.
 #[track_caller]
-fn await_leader(handle: &Handle<Journal>) -> Status {
+pub(crate) fn await_leader(handle: &Handle<Journal>) -> Status {
     eventually("no leader", || {
         let asked = handle.members().iter().map(|&node| handle.status(node).wait());
         asked.flatten().find(|status| status.role == Role::Leader)

@@ -13,6 +13,8 @@ mod loyalty;
 mod mit;
 #[cfg(feature = "mutants")]
 mod mutants;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod observe;
 mod paper;
 mod partial;
 mod prevote;
