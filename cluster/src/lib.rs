@@ -68,6 +68,7 @@ mod fault;
 mod id;
 mod node;
 mod planted;
+mod port;
 mod rng;
 pub mod sim;
 pub mod store;
@@ -82,6 +83,7 @@ pub use node::{
     Boot, CorruptRecords, Effect, EffectOf, Effects, EffectsOf, Gate, Input, InputOf, Node,
     PersistCount, Redirect, Standing,
 };
+pub use port::{Port, ReplyTo, Sink};
 pub use rng::Rng;
 pub use time::{Clock, Now, Timestamp, WallTime};
 

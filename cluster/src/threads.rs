@@ -29,6 +29,7 @@ mod client;
 mod host;
 mod links;
 mod medium;
+mod port;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -42,7 +43,7 @@ pub use crate::Emitted;
 use crate::store::{OpenError, Opened, Store, StoreError};
 use crate::{
     Cluster, Completion, CorruptRecords, Fault, InvalidConfig, Members, NoAnswer, Node, NodeId,
-    NodeState, RequestId, Rng, Timestamp, Unsupported,
+    NodeState, Port, RequestId, Rng, Timestamp, Unsupported,
 };
 
 use answers::Answers;
@@ -50,6 +51,7 @@ pub use client::{CallError, Client};
 use host::{Control, Host, Mail};
 use links::Links;
 use medium::{Medium, Opener};
+use port::{CalledBack, Inboxes};
 
 /// How a cluster of threads runs.
 #[derive(Clone, Debug)]
@@ -92,6 +94,7 @@ struct Shared<N: Node> {
     start: Instant,
     spins: u32,
     seats: Mutex<Seats>,
+    called_back: CalledBack,
 }
 
 /// Client numbers. There are few enough that those of clients that are gone must be used again.
@@ -125,7 +128,7 @@ impl<N: Node> Shared<N> {
     /// Sends a request on its way. False if nobody lives there.
     fn submit(&self, node: NodeId, id: RequestId, body: N::Request) -> bool {
         let Some(index) = self.members.index_of(node) else { return false };
-        self.inboxes[index].send(Mail::Request { id, body }).is_ok()
+        self.inboxes[index].send(Mail::Request { id, body, reply: None }).is_ok()
     }
 
     /// The same for several, whose names follow `first`.
@@ -140,7 +143,7 @@ impl<N: Node> Shared<N> {
             let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
             seats.free.pop().unwrap_or_else(|| {
                 let client = seats.used;
-                assert!(client < RequestId::CLIENT_MAX, "too many clients at one time");
+                assert!(client < CalledBack::FIRST_CLIENT, "too many clients at one time");
                 seats.used += 1;
                 Seat { client, requests: 0 }
             })
@@ -242,7 +245,9 @@ impl<N: Node> Threads<N> {
         let (inboxes, outlets): (Vec<_>, Vec<_>) = members.iter().map(|_| unbounded()).unzip();
         let start = Instant::now();
         let seats = Mutex::new(Seats::default());
-        let shared = Arc::new(Shared { members, inboxes, start, spins: options.spins, seats });
+        let called_back = CalledBack::default();
+        let spins = options.spins;
+        let shared = Arc::new(Shared { members, inboxes, start, spins, seats, called_back });
         let (sender, completions) = unbounded();
         let seat = shared.register(&sender);
         let on_stores = opener.is_some();
@@ -276,6 +281,12 @@ impl<N: Node> Threads<N> {
     /// A new client of this cluster, for any thread.
     pub fn client(&self) -> Client<N> {
         Client::new(Arc::clone(&self.shared))
+    }
+
+    /// A way for clients that keep many requests under way, from any number of threads: the nodes'
+    /// own threads call back. It does not keep the cluster alive.
+    pub fn port(&self) -> Arc<dyn Port<N>> {
+        Arc::new(Inboxes { shared: Arc::clone(&self.shared) })
     }
 
     /// All that nodes tell their application from now on, as it happens.

@@ -260,12 +260,14 @@ pub enum Event {
     },
 }
 
-impl From<raft::Event> for Event {
-    fn from(event: raft::Event) -> Self {
+impl Event {
+    /// What its log tells of a node, if users of locks care.
+    pub(crate) fn of_log(event: raft::Event) -> Option<Self> {
         match event {
-            raft::Event::ElectedLeader { term } => Self::ElectedLeader { term },
-            raft::Event::SteppedDown { term } => Self::SteppedDown { term },
-            raft::Event::Follows { leader, term } => Self::Follows { leader, term },
+            raft::Event::ElectedLeader { term } => Some(Self::ElectedLeader { term }),
+            raft::Event::SteppedDown { term } => Some(Self::SteppedDown { term }),
+            raft::Event::Follows { leader, term } => Some(Self::Follows { leader, term }),
+            raft::Event::SnapshotTaken { .. } | raft::Event::SnapshotInstalled { .. } => None,
         }
     }
 }

@@ -116,8 +116,8 @@ impl Node for LockNode {
         for settled in self.raft.take_settled() {
             self.settle(now, settled, out);
         }
-        for event in self.raft.take_events() {
-            out.emit(event.into());
+        for event in self.raft.take_events().into_iter().filter_map(Event::of_log) {
+            out.emit(event);
         }
         self.follow_leadership(now);
     }
@@ -296,7 +296,7 @@ impl LockNode {
     fn settle(&mut self, now: Now, settled: Settled<LockTable>, out: &mut EffectsOf<Self>) {
         match settled {
             // Sessions are the log's own: the table makes its requests count once by their attempts.
-            Settled::Opened { .. } => {}
+            Settled::Opened { .. } | Settled::Closed { .. } => {}
             Settled::Applied { request, output, .. }
             | Settled::Repeated { request, output, .. } => {
                 self.applied(request, output, out);

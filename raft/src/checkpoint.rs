@@ -17,7 +17,7 @@ use std::sync::Arc;
 use cluster::{NodeId, PersistCount};
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Checkpoint, Record};
+use crate::message::{Checkpoint, Event, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part as Role, Raft};
 use crate::progress::Pace;
@@ -191,6 +191,9 @@ impl<S: StateMachine> Raft<S> {
         let Some(writing) = self.writing.take_if(durable) else { return };
         self.forget = writing.first;
         let Writing { position, pieces, whole, .. } = writing;
+        if whole.is_none() {
+            self.events.push(Event::SnapshotTaken { upto: position.index });
+        }
         self.snapshot = Some(whole.unwrap_or_else(|| Held::new(position, pieces)));
         self.compaction_due = true;
         if let Role::Leader(leadership) = &self.part {

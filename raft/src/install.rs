@@ -14,7 +14,7 @@ use std::sync::Arc;
 use cluster::{NodeId, Now};
 
 use crate::checkpoint::Writing;
-use crate::message::{Append, Appended, Install, Installed, Message, Settled};
+use crate::message::{Append, Appended, Event, Install, Installed, Message, Settled};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::progress::{Pace, Progress};
@@ -246,6 +246,7 @@ impl<S: StateMachine> Raft<S> {
         self.grown = 0;
         self.counts.installs += 1;
         self.settled.push(Settled::Restored { upto: id.position.index });
+        self.events.push(Event::SnapshotInstalled { upto: id.position.index });
         self.writing = Some(Writing::received(Arc::clone(&held)));
         self.snapshot = Some(held);
         self.save_snapshot(out);

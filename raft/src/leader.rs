@@ -12,7 +12,7 @@ use crate::quorum::reached_by_majority;
 use crate::reads::Reads;
 use crate::session::Submission;
 use crate::transfer::Transfer;
-use crate::{Config, Error, LogIndex, Position, Round, StateMachine, Term};
+use crate::{Config, Error, LogIndex, Position, Round, SessionId, StateMachine, Term};
 
 /// What a leader knows.
 #[derive(Clone)]
@@ -83,6 +83,20 @@ impl<S: StateMachine> Raft<S> {
     ) -> Result<LogIndex, Error> {
         let sessions_max = self.config.sessions_max;
         self.propose_payload(request, Payload::Open { sessions_max })
+    }
+
+    /// Ends a session at the returned place, if it is still open then:
+    /// [`Settled::Closed`](crate::Settled::Closed) says so.
+    ///
+    /// # Errors
+    /// As [`propose`](Raft::propose).
+    pub fn close_session(
+        &mut self,
+        _now: Now,
+        request: Option<RequestId>,
+        session: SessionId,
+    ) -> Result<LogIndex, Error> {
+        self.propose_payload(request, Payload::Close(session))
     }
 
     /// As [`propose`](Raft::propose), for a command that is applied once however often it comes:

@@ -70,8 +70,9 @@
 //!   election timeout at most unless the check of the quorum is off. It commits nothing and answers no
 //!   linearizable read meanwhile. So "at most one leader at a time" is not promised, only "in a term".
 //! - A command that is sent again after [`Error::Deposed`] or no answer may be applied twice, unless it
-//!   is sent in a session ([`Request::Submit`]; [`Store::write`] does so). A session that is not used
-//!   ends when too many others are; then it is not known whether its last command took effect.
+//!   is sent in a session ([`Request::Submit`]; [`Handle::write`] does so). A session that is not used
+//!   ends when too many others are; then it is not known whether its last commands took effect
+//!   ([`CallError::Unknown`]).
 //! - [`Request::ReadLocal`] and [`Request::Committed`] show the past.
 //! - A follower that installs a snapshot holds its bytes in memory, three times for a moment (as
 //!   received, in one piece, restored), and so does a node once that has taken one (as written). What
@@ -80,43 +81,44 @@
 //!   it can vote twice, or be missing what it acknowledged. Do not start it under its old name.
 //! - The members are fixed.
 //!
-//! # The shortest example
+//! # A replicated map
 //! ```
-//! use std::time::Duration;
-//! use cluster::{Members, threads::{Options, Threads}};
-//! use raft::{Config, Image, LogIndex, Raft, StateMachine, Store};
+//! use std::collections::BTreeMap;
+//! use raft::{Group, Image, LogIndex, StateMachine};
 //! use serde::{Deserialize, Serialize};
 //!
-//! #[derive(Clone, Serialize, Deserialize)]
-//! struct Counter(u64);
+//! #[derive(Clone, Default, Serialize, Deserialize)]
+//! struct Map(BTreeMap<String, String>);
 //!
-//! impl StateMachine for Counter {
-//!     type Command = u64;
-//!     type Output = u64;
-//!     type Query = ();
-//!     type Answer = u64;
+//! impl StateMachine for Map {
+//!     type Command = (String, String); // Set this key to this value.
+//!     type Output = Option<String>; // What it was before.
+//!     type Query = String;
+//!     type Answer = Option<String>;
 //!     type Snapshot = Image<Self>;
 //!
-//!     fn apply(&mut self, _: LogIndex, add: &u64) -> u64 {
-//!         self.0 = self.0.wrapping_add(*add);
-//!         self.0
+//!     fn apply(&mut self, _: LogIndex, (key, value): &(String, String)) -> Option<String> {
+//!         self.0.insert(key.clone(), value.clone())
 //!     }
 //!
-//!     fn query(&self, (): &()) -> u64 {
-//!         self.0
+//!     fn query(&self, key: &String) -> Option<String> {
+//!         self.0.get(key).cloned()
 //!     }
 //! }
 //!
-//! let members = Members::first(3)?;
-//! let cluster = Threads::<Raft<_>>::start(Config::new(Counter(0)), members, Options::default())?;
-//! let mut store = Store::new(&cluster);
-//! let limit = Duration::from_secs(5);
-//! assert_eq!(store.write(40, limit)?, 40);
-//! assert_eq!(store.write(2, limit)?, 42);
-//! assert_eq!(store.read((), limit)?, 42);
-//! cluster.shutdown();
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let group = Group::builder(Map::default()).nodes(3).start()?;
+//!     let map = group.handle();
+//!     map.write(("sky".into(), "blue".into())).wait()?;
+//!     let before = map.write(("sky".into(), "grey".into())).wait()?;
+//!     assert_eq!(before.as_deref(), Some("blue"));
+//!     assert_eq!(map.read("sky".into()).wait()?.as_deref(), Some("grey"));
+//!     Ok(())
+//! }
 //! ```
+//! Each method of a [`Handle`] returns a [`Call`], on its way already: `wait()` for it, or `.await` it
+//! in any runtime. Whoever runs nodes in a world of their own makes handles over any
+//! [`cluster::Port`] ([`Handle::over`]).
 //!
 //! These disks are memory, and end with the process. A cluster that is to outlive it is started by
 //! [`Threads::start_on`](cluster::threads::Threads::start_on), with
@@ -156,11 +158,17 @@ pub mod invariants;
 mod mutants;
 mod session;
 mod snapshot;
-mod store;
+mod status;
 
+mod client;
+mod group;
+mod observe;
+
+pub use client::{Call, CallError, Handle};
 pub use config::Config;
 pub use entries::{Entries, EntriesIter};
 pub use error::Error;
+pub use group::{Builder, Group};
 pub use id::{LogIndex, Position, Round, Sequence, SessionId, Term};
 pub use machine::StateMachine;
 pub use message::{
@@ -172,4 +180,9 @@ pub use mutants::Mutant;
 pub use node::Raft;
 pub use session::Submission;
 pub use snapshot::{Chunk, Image, Part, Snapshot, SnapshotId, Unreadable};
-pub use store::{Store, StoreError};
+pub use status::Status;
+
+/// Compiles and runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

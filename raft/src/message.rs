@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::entries::Entries;
 use crate::session::Submission;
 use crate::snapshot::{Chunk, SnapshotId};
-use crate::{Error, LogIndex, Position, Round, SessionId, StateMachine, Term};
+use crate::{Error, LogIndex, Position, Round, SessionId, StateMachine, Status, Term};
 
 /// One entry of the log. Shared, in [`Entries`], between the log, the messages and the disk.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub enum Payload<C> {
     },
     /// A command in a session, to be applied once.
     Submit(Box<Submission<C>>),
+    /// A client ends a session. Its commands that come later are not applied.
+    Close(SessionId),
 }
 
 impl<C> Payload<C> {
@@ -51,7 +53,7 @@ impl<C> Payload<C> {
         match self {
             Self::Command(command) => Some(command),
             Self::Submit(submission) => Some(&submission.command),
-            Self::Noop | Self::Open { .. } => None,
+            Self::Noop | Self::Open { .. } | Self::Close(_) => None,
         }
     }
 }
@@ -294,6 +296,8 @@ pub enum Request<S: StateMachine> {
     Open,
     /// As [`Request::Write`], but applied once however often it is sent.
     Submit(Submission<S::Command>),
+    /// End a session, whose client wants nothing more of it. To end one that has ended does nothing.
+    Close(SessionId),
     /// Answer from a state that holds every write completed before this was asked: linearizable,
     /// by the leader, without a log entry (§8, and §6.4 of the thesis, "ReadIndex").
     Read(S::Query),
@@ -315,6 +319,8 @@ pub enum Request<S: StateMachine> {
         /// How many at most.
         max: usize,
     },
+    /// How is this node doing?
+    Status,
 }
 
 /// How sure an answer to a query is, and what it costs.
@@ -346,6 +352,8 @@ pub enum Reply<S: StateMachine> {
     },
     /// The session is open.
     Opened(SessionId),
+    /// The session is not open any more.
+    Closed,
     /// The answer to a query, linearizable or local.
     Answer(S::Answer),
     /// Committed entries, in order, without a gap.
@@ -355,6 +363,8 @@ pub enum Reply<S: StateMachine> {
         /// Who leads.
         to: NodeId,
     },
+    /// How the node is doing.
+    Status(Box<Status>),
 }
 
 /// What a node answers.
@@ -380,6 +390,16 @@ pub enum Event {
         /// The term it leads in.
         term: Term,
     },
+    /// This node has a snapshot of its machine on its disk.
+    SnapshotTaken {
+        /// The last entry that it covers.
+        upto: LogIndex,
+    },
+    /// This node has restored its machine from a snapshot that it was sent.
+    SnapshotInstalled {
+        /// The last entry that it covers.
+        upto: LogIndex,
+    },
 }
 
 /// The end of something that a core was asked, or that its log brought; see
@@ -399,6 +419,11 @@ pub enum Settled<S: StateMachine> {
         /// Its name.
         session: SessionId,
         /// The request it was opened for, if at this node in this leadership.
+        request: Option<cluster::RequestId>,
+    },
+    /// A session has been ended by its client on this node.
+    Closed {
+        /// The request to end it, if it came to this node in this leadership.
         request: Option<cluster::RequestId>,
     },
     /// A command of a session was there before, and was not applied again.
@@ -445,11 +470,13 @@ impl<S: StateMachine> Clone for Request<S> {
             Self::Write(command) => Self::Write(command.clone()),
             Self::Open => Self::Open,
             Self::Submit(submission) => Self::Submit(submission.clone()),
+            Self::Close(session) => Self::Close(*session),
             Self::Read(query) => Self::Read(query.clone()),
             Self::ReadLocal(query) => Self::ReadLocal(query.clone()),
             Self::ReadAt(level, query) => Self::ReadAt(*level, query.clone()),
             Self::Transfer { to } => Self::Transfer { to: *to },
             Self::Committed { from, max } => Self::Committed { from: *from, max: *max },
+            Self::Status => Self::Status,
         }
     }
 }
@@ -460,6 +487,7 @@ impl<S: StateMachine> fmt::Debug for Request<S> {
             Self::Write(command) => f.debug_tuple("Write").field(command).finish(),
             Self::Open => f.write_str("Open"),
             Self::Submit(submission) => f.debug_tuple("Submit").field(submission).finish(),
+            Self::Close(session) => f.debug_tuple("Close").field(session).finish(),
             Self::Read(query) => f.debug_tuple("Read").field(query).finish(),
             Self::ReadLocal(query) => f.debug_tuple("ReadLocal").field(query).finish(),
             Self::ReadAt(level, query) => {
@@ -469,6 +497,7 @@ impl<S: StateMachine> fmt::Debug for Request<S> {
             Self::Committed { from, max } => {
                 f.debug_struct("Committed").field("from", from).field("max", max).finish()
             }
+            Self::Status => f.write_str("Status"),
         }
     }
 }
@@ -478,8 +507,9 @@ impl<S: StateMachine> Hash for Request<S> {
         std::mem::discriminant(self).hash(state);
         match self {
             Self::Write(command) => command.hash(state),
-            Self::Open => {}
+            Self::Open | Self::Status => {}
             Self::Submit(submission) => submission.hash(state),
+            Self::Close(session) => session.hash(state),
             Self::Read(query) | Self::ReadLocal(query) => query.hash(state),
             Self::ReadAt(level, query) => (level, query).hash(state),
             Self::Transfer { to } => to.hash(state),
@@ -495,9 +525,11 @@ impl<S: StateMachine> Clone for Reply<S> {
                 Self::Written { index: *index, output: output.clone() }
             }
             Self::Opened(session) => Self::Opened(*session),
+            Self::Closed => Self::Closed,
             Self::Answer(answer) => Self::Answer(answer.clone()),
             Self::Committed(entries) => Self::Committed(entries.clone()),
             Self::Transferred { to } => Self::Transferred { to: *to },
+            Self::Status(status) => Self::Status(status.clone()),
         }
     }
 }
@@ -509,9 +541,11 @@ impl<S: StateMachine> fmt::Debug for Reply<S> {
                 f.debug_struct("Written").field("index", index).field("output", output).finish()
             }
             Self::Opened(session) => f.debug_tuple("Opened").field(session).finish(),
+            Self::Closed => f.write_str("Closed"),
             Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
             Self::Committed(entries) => f.debug_tuple("Committed").field(entries).finish(),
             Self::Transferred { to } => f.debug_struct("Transferred").field("to", to).finish(),
+            Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
         }
     }
 }
@@ -525,6 +559,7 @@ impl<S: StateMachine> Clone for Settled<S> {
             Self::Opened { session, request } => {
                 Self::Opened { session: *session, request: *request }
             }
+            Self::Closed { request } => Self::Closed { request: *request },
             Self::Repeated { index, request, output } => {
                 Self::Repeated { index: *index, request: *request, output: output.clone() }
             }
@@ -550,6 +585,7 @@ impl<S: StateMachine> fmt::Debug for Settled<S> {
                 .field("session", session)
                 .field("request", request)
                 .finish(),
+            Self::Closed { request } => f.debug_struct("Closed").field("request", request).finish(),
             Self::Repeated { index, request, output } => f
                 .debug_struct("Repeated")
                 .field("index", index)

@@ -85,6 +85,8 @@ pub enum Mutant {
     OldReadIndex,
     /// A command of a session is applied as often as it comes (thesis §6.3).
     AppliesRetries,
+    /// Only the node that a client asked ends its session; the others keep it.
+    ClosesWhereAsked,
     /// A snapshot leaves the sessions out.
     ForgetsSessions,
     /// A node lets old records go when its snapshot is written, not when that is durable.
@@ -108,7 +110,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -148,6 +150,7 @@ impl Mutant {
         Self::FollowerReadsUnapplied,
         Self::OldReadIndex,
         Self::AppliesRetries,
+        Self::ClosesWhereAsked,
         Self::ForgetsSessions,
         Self::ForgetsBeforeDurable,
         Self::RefusesBelowSnapshot,
@@ -162,7 +165,7 @@ impl Mutant {
     /// session that is in a snapshot, or a snapshot damaged on its way or in the place of a log that
     /// conflicts with it.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 21] = [
+    pub const OWN: [Self; 22] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -178,6 +181,7 @@ impl Mutant {
         Self::LeaseIgnoresDrift,
         Self::ForgetsLeaseAtBoot,
         Self::OldReadIndex,
+        Self::ClosesWhereAsked,
         Self::ForgetsSessions,
         Self::RefusesBelowSnapshot,
         Self::KeepsConflictAfterInstall,

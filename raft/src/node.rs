@@ -458,6 +458,12 @@ impl<S: StateMachine> Raft<S> {
                     let session = self.sessions.open(index, *sessions_max);
                     self.settled.push(Settled::Opened { session, request });
                 }
+                Payload::Close(session) => {
+                    if request.is_some() || !planted.is(Mutant::ClosesWhereAsked) {
+                        self.sessions.close(*session);
+                    }
+                    self.settled.push(Settled::Closed { request });
+                }
                 Payload::Submit(submission) => {
                     self.grown += S::size_of(&submission.command) as u64;
                     let known = match self.sessions.look(index, submission) {

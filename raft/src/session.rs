@@ -6,7 +6,8 @@
 //! client says with each command from which number on it still waits for answers, so that older
 //! outputs can go.
 //!
-//! Sessions end by disuse. All nodes must end the same ones at the same point of the log, so no clock
+//! A client that leaves ends its session, by an entry of the log; those of clients that are gone
+//! without a word end by disuse. All nodes must end the same ones at the same point of the log, so no clock
 //! decides: when there are more than the entry that opens one allows, the one goes whose last command
 //! stands earliest in the log ("LRU"; the limit is the proposing leader's, and in the entry, so that
 //! nodes configured unlike agree all the same). A command of a session that has ended is refused and
@@ -85,6 +86,11 @@ impl<O: Clone> Sessions<O> {
         let session = Session { used: index, unanswered: Sequence::ZERO, outputs: BTreeMap::new() };
         self.open.insert(id, session);
         id
+    }
+
+    /// The client of `session` has ended it.
+    pub(crate) fn close(&mut self, session: SessionId) {
+        self.open.remove(&session);
     }
 
     /// The entry at `index` holds this command.

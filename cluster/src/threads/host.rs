@@ -1,7 +1,7 @@
 //! The thread under one node.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::{
     Boot, Clock, ClockFault, Damage, DiskFault, Effect, EffectOf, EffectsOf, Emitted, Gate, Input,
-    InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now, PersistCount, RequestId, Rng,
-    Timestamp, WallTime,
+    InputOf, Members, NoAnswer, Node, NodeId, NodeState, Now, PersistCount, ReplyTo, RequestId,
+    Rng, Timestamp, WallTime,
 };
 
 use crate::store::StoreError;
@@ -24,9 +24,9 @@ use super::medium::Medium;
 pub(super) enum Mail<N: Node> {
     /// From a peer; to be held back until `due`, if that is set.
     Message { from: NodeId, body: N::Message, due: Option<Instant> },
-    /// From a client.
-    Request { id: RequestId, body: N::Request },
-    /// Several from a client, with names that follow each other.
+    /// From a client: from the one that is registered, unless there is somebody to call back.
+    Request { id: RequestId, body: N::Request, reply: Option<ReplyTo<N::Response>> },
+    /// Several from a registered client, with names that follow each other.
     Requests { first: RequestId, bodies: Vec<N::Request> },
     /// From whoever owns the cluster.
     Control(Control<N>),
@@ -94,8 +94,8 @@ pub(super) struct Host<N: Node> {
     effects: EffectsOf<N>,
     outbox: Outbox<N::Response>,
     subscribers: Vec<Sender<Emitted<N::Event>>>,
-    /// Requests that the node has not answered.
-    asked: HashSet<RequestId, ById>,
+    /// Requests that the node has not answered, with whom to call back.
+    asked: HashMap<RequestId, Option<ReplyTo<N::Response>>, ById>,
     /// Messages that a link fault holds back, soonest first.
     delayed: BinaryHeap<Delayed<N>>,
     delayed_count: u64,
@@ -137,7 +137,7 @@ impl<N: Node> Host<N> {
             effects: EffectsOf::<N>::new(),
             outbox: Outbox::new(),
             subscribers: Vec::new(),
-            asked: HashSet::default(),
+            asked: HashMap::default(),
             delayed: BinaryHeap::new(),
             delayed_count: 0,
             held: Vec::new(),
@@ -205,10 +205,10 @@ impl<N: Node> Host<N> {
                 }
                 None => self.handle(now, Input::Message { from, body }),
             },
-            Mail::Request { id, body } => self.take_request(now, id, body),
+            Mail::Request { id, body, reply } => self.take_request(now, id, body, reply),
             Mail::Requests { first, bodies } => {
                 for (id, body) in first.following().zip(bodies) {
-                    self.take_request(now, id, body);
+                    self.take_request(now, id, body, None);
                 }
             }
             Mail::Control(control) => return self.obey(now, control),
@@ -216,11 +216,17 @@ impl<N: Node> Host<N> {
         Then::GoOn
     }
 
-    fn take_request(&mut self, now: Now, id: RequestId, body: N::Request) {
+    fn take_request(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        body: N::Request,
+        reply: Option<ReplyTo<N::Response>>,
+    ) {
         if self.node.is_none() {
-            self.answer(id, Err(NoAnswer::Unreachable));
+            self.answer(id, reply, Err(NoAnswer::Unreachable));
         } else {
-            self.asked.insert(id);
+            self.asked.insert(id, reply);
             self.handle(now, Input::Request { id, body });
         }
     }
@@ -372,8 +378,8 @@ impl<N: Node> Host<N> {
             Effect::Persist(_) | Effect::Forget { .. } => unreachable!("done by carry_out_one"),
             Effect::Send { to, message, .. } => self.send(to, message),
             Effect::Respond { request, response, .. } => {
-                if self.asked.remove(&request) {
-                    self.answer(request, Ok(response));
+                if let Some(reply) = self.asked.remove(&request) {
+                    self.answer(request, reply, Ok(response));
                 }
             }
             Effect::Emit(event) => self.emit(&event),
@@ -420,9 +426,18 @@ impl<N: Node> Host<N> {
         }
     }
 
-    /// Puts an answer aside until the effects of this batch are carried out.
-    fn answer(&mut self, request: RequestId, outcome: Result<N::Response, NoAnswer>) {
-        self.outbox.put(request, outcome);
+    /// Puts an answer aside until the effects of this batch are carried out, unless there is somebody
+    /// to call back.
+    fn answer(
+        &mut self,
+        request: RequestId,
+        reply: Option<ReplyTo<N::Response>>,
+        outcome: Result<N::Response, NoAnswer>,
+    ) {
+        match reply {
+            Some(reply) => reply.complete(outcome),
+            None => self.outbox.put(request, outcome),
+        }
     }
 
     fn deliver(&mut self) {
@@ -551,8 +566,8 @@ impl<N: Node> Host<N> {
         self.paused = false;
         self.effects = EffectsOf::<N>::new();
         self.held.clear();
-        for request in std::mem::take(&mut self.asked) {
-            self.answer(request, Err(NoAnswer::Lost));
+        for (request, reply) in std::mem::take(&mut self.asked) {
+            self.answer(request, reply, Err(NoAnswer::Lost));
         }
     }
 
@@ -597,10 +612,12 @@ impl<N: Node> Drop for Host<N> {
         for _ in 0..self.given.inbox.len() {
             let Ok(mail) = self.given.inbox.try_recv() else { break };
             match mail {
-                Mail::Request { id, .. } => self.answer(id, Err(NoAnswer::Unreachable)),
+                Mail::Request { id, reply, .. } => {
+                    self.answer(id, reply, Err(NoAnswer::Unreachable));
+                }
                 Mail::Requests { first, bodies } => {
                     for (id, _) in first.following().zip(bodies) {
-                        self.answer(id, Err(NoAnswer::Unreachable));
+                        self.answer(id, None, Err(NoAnswer::Unreachable));
                     }
                 }
                 Mail::Control(Control::Register { client, completions }) => {

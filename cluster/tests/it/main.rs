@@ -19,6 +19,7 @@ mod stores;
 mod threads_calls;
 mod threads_disks;
 mod threads_faults;
+mod threads_port;
 mod threads_shutdown;
 mod threads_stores;
 mod trace;

@@ -42,7 +42,13 @@ fn says(response: &Response<Cell>) -> Says {
     match response {
         Ok(Reply::Written { .. }) => Says::Written,
         Ok(Reply::Answer(value)) => Says::Saw(*value),
-        Ok(Reply::Opened(_) | Reply::Committed(_) | Reply::Transferred { .. })
+        Ok(
+            Reply::Opened(_)
+            | Reply::Closed
+            | Reply::Committed(_)
+            | Reply::Transferred { .. }
+            | Reply::Status(_),
+        )
         | Err(Error::Deposed | Error::NotTransferred | Error::SessionExpired) => Says::Unknown,
         Err(
             Error::NotLeader { .. }
@@ -65,8 +71,10 @@ fn does(request: &Request<Cell>) -> Does {
         Request::Open
         | Request::ReadLocal(())
         | Request::ReadAt(ReadLevel::Local, ())
+        | Request::Close(_)
         | Request::Committed { .. }
-        | Request::Transfer { .. } => Does::Nothing,
+        | Request::Transfer { .. }
+        | Request::Status => Does::Nothing,
     }
 }
 
@@ -567,6 +575,7 @@ pub(super) fn stages(mutant: ::raft::Mutant) -> Vec<Stage<Config<Cell>>> {
         // the place of a conflicting log needs more elections than fit, and to send more than needed
         // is slow, not wrong.
         Mutant::AppliesRetries
+        | Mutant::ClosesWhereAsked
         | Mutant::ForgetsSessions
         | Mutant::RefusesBelowSnapshot
         | Mutant::KeepsConflictAfterInstall

@@ -154,7 +154,9 @@ impl Pattern for Registry {
             Ok(Reply::Answer(Told::Value(value))) => Ok(Outcome::Value(value)),
             Ok(Reply::Answer(Told::Log(log))) => Ok(Outcome::Log(log)),
             Ok(Reply::Opened(session)) => Ok(Outcome::Opened { session: session.get() }),
-            Ok(Reply::Committed(_) | Reply::Transferred { .. }) => {
+            Ok(
+                Reply::Closed | Reply::Committed(_) | Reply::Transferred { .. } | Reply::Status(_),
+            ) => {
                 unreachable!("nobody asks for that")
             }
             Err(Error::NotLeader { leader }) => Err(Refusal::NotLeader(leader)),

@@ -29,6 +29,11 @@ impl<S: StateMachine> Raft<S> {
                     out.respond_now(id, Err(error));
                 }
             }
+            Request::Close(session) => {
+                if let Err(error) = self.close_session(now, Some(id), session) {
+                    out.respond_now(id, Err(error));
+                }
+            }
             Request::Read(query) => match self.read_index(now, id) {
                 Ok(()) => self.queries.push_back((id, query)),
                 Err(error) => out.respond_now(id, Err(error)),
@@ -51,6 +56,7 @@ impl<S: StateMachine> Raft<S> {
             Request::Committed { from, max } => {
                 out.respond_now(id, Ok(Reply::Committed(self.committed(from, max))));
             }
+            Request::Status => out.respond_now(id, Ok(Reply::Status(Box::new(self.status())))),
         }
     }
 
@@ -63,6 +69,7 @@ impl<S: StateMachine> Raft<S> {
                 Settled::Applied { request: None, .. }
                 | Settled::Repeated { request: None, .. }
                 | Settled::Opened { request: None, .. }
+                | Settled::Closed { request: None }
                 | Settled::Restored { .. } => {}
                 Settled::Applied { index, request: Some(request), output }
                 | Settled::Repeated { index, request: Some(request), output } => {
@@ -70,6 +77,9 @@ impl<S: StateMachine> Raft<S> {
                 }
                 Settled::Opened { session, request: Some(request) } => {
                     out.respond_now(request, Ok(Reply::Opened(session)));
+                }
+                Settled::Closed { request: Some(request) } => {
+                    out.respond_now(request, Ok(Reply::Closed));
                 }
                 Settled::Readable { request } => {
                     if let Some(query) = self.take_query(request) {

@@ -1,11 +1,11 @@
 //! What a node shows of itself.
 
-use cluster::{NodeId, Role};
+use cluster::{Node, NodeId, Role};
 
 use crate::entries::Entries;
 use crate::message::Entry;
 use crate::node::{Part, Raft};
-use crate::{LogIndex, Position, StateMachine, Term};
+use crate::{LogIndex, Position, StateMachine, Status, Term};
 
 // What a node is asked about itself.
 impl<S: StateMachine> Raft<S> {
@@ -89,6 +89,21 @@ impl<S: StateMachine> Raft<S> {
     /// How many sessions are open, as far as it has applied the log.
     pub fn sessions(&self) -> usize {
         self.sessions.count()
+    }
+
+    /// All of this, and what it counts, at one moment.
+    pub fn status(&self) -> Status {
+        Status {
+            node: self.id,
+            role: self.role(),
+            term: self.term,
+            leader: self.leader,
+            commit: self.commit,
+            applied: self.applied,
+            last: self.last_index(),
+            snapshot: self.snapshot_index(),
+            gauges: self.gauges(),
+        }
     }
 
     /// The entry at `index`, committed or not.

@@ -130,3 +130,21 @@ fn a_deposed_core_says_what_became_of_each_request() {
     // What it had not flushed is on its disk all the same: its log has no holes.
     assert_eq!(node.core.last_index(), LogIndex::new(2));
 }
+
+/// What a node says of itself is what it is.
+#[test]
+fn a_node_tells_how_it_is_doing() {
+    let mut node = Wrapper::new(1);
+    node.tick();
+    node.core.propose(node.now, None, 5).unwrap();
+    node.flush();
+    let status = node.core.status();
+    assert_eq!(
+        (status.node, status.role, status.leader),
+        (n(1), cluster::Role::Leader, Some(n(1)))
+    );
+    let (commit, applied, last) = (status.commit, status.applied, status.last);
+    assert_eq!((status.term, status.snapshot), (Term::new(1), LogIndex::ZERO));
+    assert_eq!([commit, applied, last], [LogIndex::new(2); 3]);
+    assert_eq!((status.gauge("leaderships"), status.gauge("no such thing")), (1, 0));
+}

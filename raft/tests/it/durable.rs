@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use cluster::store::{Journal, Store as _, StoreError, journals_in};
-use cluster::threads::{Options, Threads};
+use cluster::store::{Journal, Store as _, StoreError};
 use cluster::{
     Boot, Cluster as _, Effect, EffectOf, EffectsOf, Fault, Gate, Input, InputOf, Members,
     Node as _, NodeId, Now, RequestId, Timestamp, WallTime,
 };
-use raft::{Config, Image, LogIndex, Raft, Record, Reply, Request, StateMachine, Store};
+use raft::{Config, Group, Image, LogIndex, Raft, Record, Reply, Request, StateMachine};
 use serde::{Deserialize, Serialize};
 use wal::{Restart, SimDirectory, Trouble};
 
@@ -359,21 +358,18 @@ fn a_cluster_in_a_directory_outlives_its_process() {
     let directory = tempfile::TempDir::new().expect("a directory");
     let config = || config().with_election_timeout(LIMIT / 40..=LIMIT / 20);
     for life in 0..3 {
-        let members = Members::first(3).expect("three are some");
-        let open = journals_in(directory.path());
-        let mut cluster =
-            Threads::<Raft<List>>::start_on(config(), members, Options::default(), open)
-                .expect("valid");
-        let mut store = Store::new(&cluster);
+        let builder = Group::builder(List::default()).directory(directory.path()).timeout(LIMIT);
+        let mut group = builder.config(|_| config()).start().expect("valid");
+        let list = group.handle();
         let before: Vec<u64> = (0..life * 40).collect();
-        assert_eq!(store.read((), LIMIT).expect("it serves"), before);
+        assert_eq!(list.read(()).wait().expect("it serves"), before);
         for value in life * 40..life * 40 + 40 {
             if value % 20 == 10 {
                 let node = NodeId::new(1 + value as u32 / 20 % 3);
-                cluster.inject(&Fault::Crash { node }).expect("taken");
-                cluster.inject(&Fault::Restart { node }).expect("taken");
+                group.cluster().inject(&Fault::Crash { node }).expect("taken");
+                group.cluster().inject(&Fault::Restart { node }).expect("taken");
             }
-            let place = store.write(value, LIMIT).expect("it serves");
+            let place = list.write(value).wait().expect("it serves");
             assert_eq!(place as u64, value);
         }
     }

@@ -2,17 +2,21 @@
 
 mod arbitrary;
 mod bed;
+mod calls;
 mod complaints;
 mod core;
 mod durable;
 mod flow;
 mod growth;
+mod handles;
 mod journal;
 mod levels;
 mod loyalty;
 mod mit;
 #[cfg(feature = "mutants")]
 mod mutants;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod observe;
 mod paper;
 mod partial;
 mod prevote;
@@ -24,6 +28,7 @@ mod safety;
 mod scripts;
 mod sessions;
 mod snapshots;
+mod stage;
 mod storm;
 mod table;
 mod threads;

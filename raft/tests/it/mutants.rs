@@ -33,6 +33,7 @@ fn sentence(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         Mutant::FixedTimeouts => Some(paper::timeouts_are_random),
         Mutant::CandidateIgnoresLeader => Some(paper::candidate_accepts_leader_of_its_term),
         Mutant::AppliesRetries => Some(sessions::applied_once),
+        Mutant::ClosesWhereAsked => Some(sessions::closed_everywhere),
         Mutant::ForgetsSessions => Some(sessions::known_by_snapshot),
         Mutant::ForgetsBeforeDurable => Some(snapshots::crashes_between_records),
         Mutant::RefusesBelowSnapshot => Some(snapshots::acknowledged_below),
@@ -128,14 +129,15 @@ fn sentences_of_the_paper_catch_what_they_forbid() {
 
 /// Bugs that a storm need not find: one only delays an election; two need a vote or a snapshot to be
 /// lost in a crash within the moment before its sync, and then one more event of a kind; no storm
-/// damages messages; and what is sent too often, or refused and sent again, is only slow.
-const LEFT_TO_THE_PAPER: [Mutant; 6] = [
+/// damages messages or closes sessions; and what is sent too often, or refused and sent again, is only slow.
+const LEFT_TO_THE_PAPER: [Mutant; 7] = [
     Mutant::CandidateIgnoresLeader,
     Mutant::VotesBeforeDurable,
     Mutant::AcknowledgesSnapshotBeforeDurable,
     Mutant::UnverifiedSnapshot,
     Mutant::CompactsPastInstalls,
     Mutant::RefusesBelowSnapshot,
+    Mutant::ClosesWhereAsked,
 ];
 
 /// Bugs that cost time or peace, or that need clocks and crashes to meet as they seldom do.

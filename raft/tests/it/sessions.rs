@@ -179,6 +179,41 @@ fn thesis_6_3_the_session_in_longest_disuse_ends_on_all_nodes_alike() {
     }
 }
 
+fn close(table: &mut Table, leader: u32, session: SessionId) {
+    let request = table.ask(n(leader), Request::Close(session));
+    table.settle(&ALL);
+    let answer = table.answer(request);
+    assert!(matches!(answer, Some(Ok(Reply::Closed))), "{answer:?}");
+}
+
+/// A session that its client ends is gone on all nodes, and leaves its place to others: nobody who is
+/// still there is evicted for one who has left. What comes of it after that is not applied.
+pub(crate) fn closed_everywhere(config: Config<Journal>) {
+    let mut table = table(3, config.with_sessions_max(2));
+    table.elect(1, &[2, 3]);
+    let (stays, leaves) = (open(&mut table, 1), open(&mut table, 1));
+    submit(&mut table, 1, leaves, (1, 1, 10)).unwrap();
+    close(&mut table, 1, leaves);
+    // To close it again does no harm, as a client does that had no answer.
+    close(&mut table, 1, leaves);
+    let third = open(&mut table, 1);
+    heartbeats(&mut table, 1);
+    table.elect(2, &[1, 3]);
+    assert_eq!(submit(&mut table, 2, leaves, (2, 1, 99)), Err(Error::SessionExpired));
+    assert!(submit(&mut table, 2, stays, (1, 1, 20)).is_ok(), "evicted for a closed one");
+    assert!(submit(&mut table, 2, third, (1, 1, 30)).is_ok());
+    heartbeats(&mut table, 2);
+    for id in ALL {
+        assert_eq!(table.node(n(id)).sessions(), 2, "n{id}");
+        assert_eq!(table.node(n(id)).machine().values, [10, 20, 30], "n{id}");
+    }
+}
+
+#[test]
+fn a_closed_session_is_gone_everywhere() {
+    closed_everywhere(config());
+}
+
 /// "If there is no session, it returns an error" (thesis §6.3), and applies nothing.
 #[test]
 fn thesis_6_3_a_command_without_a_session_is_refused() {
@@ -196,7 +231,8 @@ fn followers_redirect() {
     table.elect(1, &[2, 3]);
     heartbeats(&mut table, 1);
     let leader = Some(n(1));
-    for request in [Request::Open, submission(SessionId::new(1), 1, 1, 1)] {
+    let session = SessionId::new(1);
+    for request in [Request::Open, submission(session, 1, 1, 1), Request::Close(session)] {
         let asked = table.ask(n(2), request);
         assert!(
             matches!(table.answer(asked), Some(Err(Error::NotLeader { leader: it })) if *it == leader)
