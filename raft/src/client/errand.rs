@@ -17,8 +17,11 @@ use crate::{Error, Reply, Request, Response, StateMachine};
 const REST_MIN: Duration = Duration::from_millis(2);
 /// The longest rest.
 const REST_MAX: Duration = Duration::from_millis(32);
-/// How long one node may be silent before the same is asked of another, where that does no harm.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// How long one node may be silent before the same is asked of another, where that does no harm;
+/// doubled each time, lest a cluster that is slow for being overloaded be asked for more and more.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
+/// The longest silence.
+const SILENCE_MAX: Duration = Duration::from_secs(8);
 
 /// What somebody wants.
 pub(crate) struct Order<S: StateMachine, T> {
@@ -50,6 +53,7 @@ struct State<S: StateMachine, T> {
     /// send it to and fro as fast as it can run.
     hops_left: usize,
     rest: Duration,
+    silence: Duration,
     /// How often it was sent.
     attempt: u64,
     stage: Stage,
@@ -121,6 +125,7 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
             task,
             hops_left: desk.port.members().len(),
             rest: REST_MIN,
+            silence: SILENCE_MIN,
             attempt: 0,
             stage: Stage::Seeking,
             doubtful: false,
@@ -193,7 +198,7 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
                 return next;
             }
             (Stage::Asked { since }, _) if state.task.may_repeat() => {
-                self.deadline.min(since + SILENCE_MAX)
+                self.deadline.min(since + state.silence)
             }
             (Stage::Seeking | Stage::Asked { .. }, _) => self.deadline,
         };
@@ -319,7 +324,8 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
             Stage::Over => Next::Nothing,
             _ if now >= self.deadline || self.desk.courier.is_stopped() => self.give_up(state),
             Stage::Resting { until } if now >= until => self.ask(state, now),
-            Stage::Asked { since } if state.task.may_repeat() && now >= since + SILENCE_MAX => {
+            Stage::Asked { since } if state.task.may_repeat() && now >= since + state.silence => {
+                state.silence = SILENCE_MAX.min(2 * state.silence);
                 state.doubtful |= state.task.has_effect();
                 state.node = self.desk.after(state.node);
                 state.hops_left = self.desk.port.members().len();
