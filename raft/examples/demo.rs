@@ -165,6 +165,7 @@ fn describe(entry: &Entry<Command>) -> String {
         Payload::Noop => "no-op".to_owned(),
         Payload::Command(command) => command.to_string(),
         Payload::Open { .. } => "a session opens".to_owned(),
+        Payload::Configuration(configuration) => configuration.to_string(),
         Payload::Submit(submission) => format!("{} in {}", submission.command, submission.session),
     };
     format!("[{} {} {what}]", entry.index, entry.term)

@@ -1,10 +1,12 @@
-//! The log, and how much of it has reached the disk.
+//! The log, how much of it has reached the disk, and the configurations in it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cluster::PersistCount;
 
+use crate::configuration::Configuration;
+use crate::history::{History, Seated};
 use crate::message::{Entries, Entry};
 use crate::{LogIndex, Position, Term};
 
@@ -13,7 +15,9 @@ use crate::{LogIndex, Position, Term};
 /// Guarantees:
 /// 1. the first entry follows the base, each other one the one before it: there are no gaps;
 /// 2. terms never decrease from one entry to the next;
-/// 3. `base <= durable <= saved <= last`.
+/// 3. `base <= durable <= saved <= last`;
+/// 4. the latest configuration is that of the last entry here that holds one; if none does, that of
+///    the base.
 #[derive(Debug, Clone)]
 pub(crate) struct Log<C> {
     /// Where the last entry stood that is not here any more; zero while all are. It is committed.
@@ -29,10 +33,12 @@ pub(crate) struct Log<C> {
     unsynced: VecDeque<(PersistCount, LogIndex)>,
     /// How often a tail was dropped.
     truncations: u64,
+    history: History,
 }
 
 impl<C> Log<C> {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub(crate) fn new(history: History) -> Self {
         Self {
             base: Position::ZERO,
             entries: Vec::new(),
@@ -40,7 +46,18 @@ impl<C> Log<C> {
             durable: LogIndex::ZERO,
             unsynced: VecDeque::new(),
             truncations: 0,
+            history,
         }
+    }
+
+    /// The configuration in effect, and those before it.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The configuration in effect.
+    pub(crate) fn seated(&self) -> &Seated {
+        self.history.latest()
     }
 
     /// Where the last entry stood that is not here any more.
@@ -119,11 +136,13 @@ impl<C> Log<C> {
     pub(crate) fn push(&mut self, entry: Arc<Entry<C>>) {
         debug_assert_eq!(entry.index, self.last_index().next(), "no gaps");
         debug_assert!(entry.term >= self.last().term, "terms never decrease");
+        self.history.appended(&entry);
         self.entries.push(entry);
     }
 
     /// Appends entries that are yet to be saved.
     pub(crate) fn extend(&mut self, entries: &[Arc<Entry<C>>]) {
+        entries.iter().for_each(|entry| self.history.appended(entry));
         self.entries.extend_from_slice(entries);
     }
 
@@ -134,6 +153,7 @@ impl<C> Log<C> {
             return;
         }
         self.entries.truncate(index.since(self.base.index));
+        self.history.truncated(index);
         self.truncations += 1;
         self.saved = self.saved.min(index);
         self.durable = self.durable.min(index);
@@ -148,13 +168,20 @@ impl<C> Log<C> {
         debug_assert!(index <= self.saved, "the disk has what is dropped");
         self.entries.drain(..index.since(self.base.index));
         self.base = Position { term, index };
+        self.history.compacted(index);
         self.durable = self.durable.max(index);
     }
 
     /// Begins anew after `base`, which a snapshot covers. What follows it here is kept if the entry
     /// there is the same; else it conflicts with what is committed, and all of it goes (§7, figure
-    /// 13: 6 and 7). `keeps_conflict` is for a planted bug.
-    pub(crate) fn restart(&mut self, base: Position, keeps_conflict: bool) {
+    /// 13: 6 and 7). The snapshot says which configuration was in effect at the base, and from which
+    /// index. `keeps_conflict` is for a planted bug.
+    pub(crate) fn restart(
+        &mut self,
+        base: Position,
+        (since, configuration): (LogIndex, Arc<Configuration>),
+        keeps_conflict: bool,
+    ) {
         let held = self.term_at(base.index);
         if held == Some(base.term) || (held.is_some() && keeps_conflict) {
             self.saved = self.saved.max(base.index);
@@ -162,6 +189,7 @@ impl<C> Log<C> {
         }
         self.truncations += u64::from(!self.entries.is_empty());
         self.entries.clear();
+        self.history.restarted(since, configuration);
         self.base = base;
         self.saved = base.index;
         self.durable = base.index;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cluster::NodeId;
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::{Change, Configuration};
 use crate::session::Submission;
 use crate::snapshot::{Chunk, SnapshotId};
 use crate::{Error, LogIndex, Position, Round, SessionId, StateMachine, Term};
@@ -43,6 +44,8 @@ pub enum Payload<C> {
     },
     /// A command in a session, to be applied once.
     Submit(Box<Submission<C>>),
+    /// Who takes part from here on, committed or not (§6).
+    Configuration(Arc<Configuration>),
 }
 
 impl<C> Payload<C> {
@@ -51,7 +54,7 @@ impl<C> Payload<C> {
         match self {
             Self::Command(command) => Some(command),
             Self::Submit(submission) => Some(&submission.command),
-            Self::Noop | Self::Open { .. } => None,
+            Self::Noop | Self::Open { .. } | Self::Configuration(_) => None,
         }
     }
 }
@@ -310,6 +313,9 @@ pub enum Request<S: StateMachine> {
         /// To whom.
         to: Option<NodeId>,
     },
+    /// Change who takes part (§6; chapter 4 of the thesis). One at a time. Whoever is to vote gets the
+    /// log first, and service goes on meanwhile.
+    Change(Change),
     /// The entries that this node knows to be committed. It may lag behind, and what is in a snapshot
     /// is no entry any more: look at the index of the first.
     Committed {
@@ -357,6 +363,13 @@ pub enum Reply<S: StateMachine> {
     Transferred {
         /// Who leads.
         to: NodeId,
+    },
+    /// The change is made: this configuration is committed.
+    Changed {
+        /// Where it stands in the log.
+        index: LogIndex,
+        /// Who takes part.
+        configuration: Arc<Configuration>,
     },
 }
 
@@ -431,6 +444,15 @@ pub enum Settled<S: StateMachine> {
         /// Who leads.
         to: NodeId,
     },
+    /// A configuration is committed.
+    Changed {
+        /// Where it stands in the log.
+        index: LogIndex,
+        /// The request that it completes, if that came to this node in this leadership.
+        request: Option<cluster::RequestId>,
+        /// Who takes part.
+        configuration: Arc<Configuration>,
+    },
     /// The request has failed.
     Failed {
         /// Which.
@@ -452,6 +474,7 @@ impl<S: StateMachine> Clone for Request<S> {
             Self::ReadLocal(query) => Self::ReadLocal(query.clone()),
             Self::ReadAt(level, query) => Self::ReadAt(*level, query.clone()),
             Self::Transfer { to } => Self::Transfer { to: *to },
+            Self::Change(change) => Self::Change(change.clone()),
             Self::Committed { from, max } => Self::Committed { from: *from, max: *max },
         }
     }
@@ -469,6 +492,7 @@ impl<S: StateMachine> fmt::Debug for Request<S> {
                 f.debug_tuple("ReadAt").field(level).field(query).finish()
             }
             Self::Transfer { to } => f.debug_struct("Transfer").field("to", to).finish(),
+            Self::Change(change) => f.debug_tuple("Change").field(change).finish(),
             Self::Committed { from, max } => {
                 f.debug_struct("Committed").field("from", from).field("max", max).finish()
             }
@@ -486,6 +510,7 @@ impl<S: StateMachine> Hash for Request<S> {
             Self::Read(query) | Self::ReadLocal(query) => query.hash(state),
             Self::ReadAt(level, query) => (level, query).hash(state),
             Self::Transfer { to } => to.hash(state),
+            Self::Change(change) => change.hash(state),
             Self::Committed { from, max } => (from, max).hash(state),
         }
     }
@@ -501,6 +526,9 @@ impl<S: StateMachine> Clone for Reply<S> {
             Self::Answer(answer) => Self::Answer(answer.clone()),
             Self::Committed(entries) => Self::Committed(entries.clone()),
             Self::Transferred { to } => Self::Transferred { to: *to },
+            Self::Changed { index, configuration } => {
+                Self::Changed { index: *index, configuration: Arc::clone(configuration) }
+            }
         }
     }
 }
@@ -515,6 +543,11 @@ impl<S: StateMachine> fmt::Debug for Reply<S> {
             Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
             Self::Committed(entries) => f.debug_tuple("Committed").field(entries).finish(),
             Self::Transferred { to } => f.debug_struct("Transferred").field("to", to).finish(),
+            Self::Changed { index, configuration } => f
+                .debug_struct("Changed")
+                .field("index", index)
+                .field("configuration", configuration)
+                .finish(),
         }
     }
 }
@@ -534,6 +567,11 @@ impl<S: StateMachine> Clone for Settled<S> {
             Self::Restored { upto } => Self::Restored { upto: *upto },
             Self::Readable { request } => Self::Readable { request: *request },
             Self::Transferred { request, to } => Self::Transferred { request: *request, to: *to },
+            Self::Changed { index, request, configuration } => Self::Changed {
+                index: *index,
+                request: *request,
+                configuration: Arc::clone(configuration),
+            },
             Self::Failed { request, error } => Self::Failed { request: *request, error: *error },
         }
     }
@@ -566,6 +604,12 @@ impl<S: StateMachine> fmt::Debug for Settled<S> {
             Self::Transferred { request, to } => {
                 f.debug_struct("Transferred").field("request", request).field("to", to).finish()
             }
+            Self::Changed { index, request, configuration } => f
+                .debug_struct("Changed")
+                .field("index", index)
+                .field("request", request)
+                .field("configuration", configuration)
+                .finish(),
             Self::Failed { request, error } => {
                 f.debug_struct("Failed").field("request", request).field("error", error).finish()
             }

@@ -1,12 +1,14 @@
 //! Blocking calls, for applications that run the cluster on threads of their own process.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::threads::{CallError, Client, Threads};
 use cluster::{Node, NodeId};
 
 use crate::{
-    Error, Raft, ReadLevel, Reply, Request, Response, Sequence, SessionId, StateMachine, Submission,
+    Change, Configuration, Error, Raft, ReadLevel, Reply, Request, Response, Sequence, SessionId,
+    StateMachine, Submission,
 };
 
 /// How long to wait before asking around again when nobody knows a leader.
@@ -48,9 +50,12 @@ pub enum StoreError {
         /// The largest size.
         limit: usize,
     },
-    /// There is no such member to hand over to. Nothing was done, and nothing will be.
-    #[error("there is no such member to hand over to; nothing was done")]
+    /// There is no such member to hand over to, or to change. Nothing was done, and nothing will be.
+    #[error("there is no such member; nothing was done")]
     NoSuchMember,
+    /// The configuration was not changed, for this reason. Nothing was done, and nothing will be.
+    #[error(transparent)]
+    Unchanged(Error),
     /// A leader took the call and was not heard of again, or was deposed; or the session ended before
     /// a command that was sent several times was answered. A write may have had an effect, or may
     /// have one yet, but not after the next write of the same handle in the same session.
@@ -114,7 +119,8 @@ impl<S: StateMachine> Store<S> {
                     Reply::Opened(_)
                     | Reply::Answer(_)
                     | Reply::Committed(_)
-                    | Reply::Transferred { .. },
+                    | Reply::Transferred { .. }
+                    | Reply::Changed { .. },
                 ) => {
                     unreachable!("a write is answered Written")
                 }
@@ -137,7 +143,8 @@ impl<S: StateMachine> Store<S> {
             Reply::Opened(_)
             | Reply::Answer(_)
             | Reply::Committed(_)
-            | Reply::Transferred { .. } => {
+            | Reply::Transferred { .. }
+            | Reply::Changed { .. } => {
                 unreachable!("a write is answered Written")
             }
         }
@@ -166,7 +173,8 @@ impl<S: StateMachine> Store<S> {
             Reply::Opened(_)
             | Reply::Written { .. }
             | Reply::Committed(_)
-            | Reply::Transferred { .. } => {
+            | Reply::Transferred { .. }
+            | Reply::Changed { .. } => {
                 unreachable!("a read is answered Answer")
             }
         }
@@ -184,8 +192,34 @@ impl<S: StateMachine> Store<S> {
     ) -> Result<NodeId, StoreError> {
         match self.ask(Request::Transfer { to }, timeout)? {
             Reply::Transferred { to } => Ok(to),
-            Reply::Opened(_) | Reply::Answer(_) | Reply::Committed(_) | Reply::Written { .. } => {
+            Reply::Opened(_)
+            | Reply::Answer(_)
+            | Reply::Committed(_)
+            | Reply::Written { .. }
+            | Reply::Changed { .. } => {
                 unreachable!("a transfer is answered Transferred")
+            }
+        }
+    }
+
+    /// Changes who takes part, and returns who does once that is committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unchanged`] and the others but [`StoreError::Unknown`]: nothing was done. After
+    /// that one, ask again: each change is a goal, and may be asked for twice.
+    pub fn change(
+        &mut self,
+        change: Change,
+        timeout: Duration,
+    ) -> Result<Arc<Configuration>, StoreError> {
+        match self.ask(Request::Change(change), timeout)? {
+            Reply::Changed { configuration, .. } => Ok(configuration),
+            Reply::Opened(_)
+            | Reply::Answer(_)
+            | Reply::Committed(_)
+            | Reply::Written { .. }
+            | Reply::Transferred { .. } => {
+                unreachable!("a change is answered Changed")
             }
         }
     }
@@ -207,7 +241,8 @@ impl<S: StateMachine> Store<S> {
             StoreError::Unavailable { .. }
             | StoreError::Overloaded
             | StoreError::TooLarge { .. }
-            | StoreError::NoSuchMember => error,
+            | StoreError::NoSuchMember
+            | StoreError::Unchanged(_) => error,
         };
         match opened.map_err(nothing_written)?.response {
             Ok(Reply::Opened(session)) => {
@@ -220,7 +255,8 @@ impl<S: StateMachine> Store<S> {
                 Reply::Written { .. }
                 | Reply::Answer(_)
                 | Reply::Committed(_)
-                | Reply::Transferred { .. },
+                | Reply::Transferred { .. }
+                | Reply::Changed { .. },
             ) => {
                 unreachable!("it is answered Opened")
             }
@@ -288,6 +324,9 @@ fn failure(error: Error) -> StoreError {
         Error::Deposed | Error::NotTransferred | Error::SessionExpired => StoreError::Unknown,
         Error::TooLarge { bytes, limit } => StoreError::TooLarge { bytes, limit },
         Error::NoSuchMember => StoreError::NoSuchMember,
+        Error::ChangeInProgress | Error::NotCaughtUp | Error::UnfitMember | Error::LastVoter => {
+            StoreError::Unchanged(error)
+        }
         Error::NotLeader { .. } | Error::Transferring { .. } => {
             unreachable!("the client follows redirections")
         }

@@ -42,14 +42,23 @@ fn says(response: &Response<Cell>) -> Says {
     match response {
         Ok(Reply::Written { .. }) => Says::Written,
         Ok(Reply::Answer(value)) => Says::Saw(*value),
-        Ok(Reply::Opened(_) | Reply::Committed(_) | Reply::Transferred { .. })
+        Ok(
+            Reply::Opened(_)
+            | Reply::Committed(_)
+            | Reply::Transferred { .. }
+            | Reply::Changed { .. },
+        )
         | Err(Error::Deposed | Error::NotTransferred | Error::SessionExpired) => Says::Unknown,
         Err(
             Error::NotLeader { .. }
             | Error::Overloaded
             | Error::TooLarge { .. }
             | Error::Transferring { .. }
-            | Error::NoSuchMember,
+            | Error::NoSuchMember
+            | Error::ChangeInProgress
+            | Error::NotCaughtUp
+            | Error::UnfitMember
+            | Error::LastVoter,
         ) => Says::Refused,
     }
 }
@@ -66,7 +75,8 @@ fn does(request: &Request<Cell>) -> Does {
         | Request::ReadLocal(())
         | Request::ReadAt(ReadLevel::Local, ())
         | Request::Committed { .. }
-        | Request::Transfer { .. } => Does::Nothing,
+        | Request::Transfer { .. }
+        | Request::Change(_) => Does::Nothing,
     }
 }
 
@@ -573,5 +583,19 @@ pub(super) fn stages(mutant: ::raft::Mutant) -> Vec<Stage<Config<Cell>>> {
         | Mutant::UnverifiedSnapshot
         | Mutant::AcknowledgesSnapshotBeforeDurable
         | Mutant::CompactsPastInstalls => Vec::new(),
+        // Left to the crate's own tests.
+        Mutant::CountsOutgoingOnly
+        | Mutant::CountsLearners
+        | Mutant::LearnersStand
+        | Mutant::ChangesBeforeNoop
+        | Mutant::ChangesTwiceAtOnce
+        | Mutant::ChangesManyAtOnce
+        | Mutant::LeavesJointEarly
+        | Mutant::StaysJoint
+        | Mutant::AddsWithoutCatchUp
+        | Mutant::RemovedCountsItself
+        | Mutant::RemovedLeadsOn
+        | Mutant::KeepsTruncatedConfiguration
+        | Mutant::ForgetsConfiguration => Vec::new(),
     }
 }

@@ -139,7 +139,12 @@ impl Pattern for Registry {
             Ok(Reply::Written { .. }) => Ok(Outcome::Written),
             Ok(Reply::Answer(Told::Value(value))) => Ok(Outcome::Value(value)),
             Ok(Reply::Answer(Told::Log(log))) => Ok(Outcome::Log(log)),
-            Ok(Reply::Opened(_) | Reply::Committed(_) | Reply::Transferred { .. }) => {
+            Ok(
+                Reply::Opened(_)
+                | Reply::Committed(_)
+                | Reply::Transferred { .. }
+                | Reply::Changed { .. },
+            ) => {
                 unreachable!("nobody asks for that")
             }
             Err(Error::NotLeader { leader }) => Err(Refusal::NotLeader(leader)),
@@ -147,9 +152,15 @@ impl Pattern for Registry {
             Err(Error::Deposed | Error::NotTransferred | Error::SessionExpired) => {
                 Err(Refusal::Unknown)
             }
-            Err(Error::Overloaded | Error::TooLarge { .. } | Error::NoSuchMember) => {
-                Err(Refusal::Unavailable)
-            }
+            Err(
+                Error::Overloaded
+                | Error::TooLarge { .. }
+                | Error::NoSuchMember
+                | Error::ChangeInProgress
+                | Error::NotCaughtUp
+                | Error::UnfitMember
+                | Error::LastVoter,
+            ) => Err(Refusal::Unavailable),
         }
     }
 

@@ -2,12 +2,15 @@
 
 mod arbitrary;
 mod bed;
+mod configurations;
 mod core;
+mod departure;
 mod flow;
 mod growth;
 mod journal;
 mod levels;
 mod loyalty;
+mod membership;
 mod mit;
 #[cfg(feature = "mutants")]
 mod mutants;

@@ -54,7 +54,10 @@ fn writes_and_reads_survive_the_leader() {
             .iter()
             .filter_map(|entry| match entry.payload {
                 Payload::Command(value) => Some(value),
-                Payload::Noop | Payload::Open { .. } | Payload::Submit(_) => None,
+                Payload::Noop
+                | Payload::Open { .. }
+                | Payload::Submit(_)
+                | Payload::Configuration(_) => None,
             })
             .collect();
         if values.len() > 100 {
