@@ -87,9 +87,13 @@ impl From<raft::Error> for Error {
             raft::Error::Deposed | raft::Error::NotTransferred | raft::Error::SessionExpired => {
                 Self::Unknown
             }
-            raft::Error::Overloaded | raft::Error::TooLarge { .. } | raft::Error::NoSuchMember => {
-                Self::Overloaded
-            }
+            raft::Error::Overloaded
+            | raft::Error::TooLarge { .. }
+            | raft::Error::NoSuchMember
+            | raft::Error::ChangeInProgress
+            | raft::Error::NotCaughtUp
+            | raft::Error::UnfitMember
+            | raft::Error::LastVoter => Self::Overloaded,
         }
     }
 }

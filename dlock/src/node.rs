@@ -309,7 +309,7 @@ impl LockNode {
                 }
             }
             // Nobody asks this service for that.
-            Settled::Transferred { .. } => {}
+            Settled::Transferred { .. } | Settled::Changed { .. } => {}
             Settled::Failed { request, error } => {
                 let was_read = self.reads.remove(&request).is_some();
                 let error = match error {

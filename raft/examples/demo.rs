@@ -166,6 +166,7 @@ fn describe(entry: &Entry<Command>) -> String {
         Payload::Command(command) => command.to_string(),
         Payload::Open { .. } => "a session opens".to_owned(),
         Payload::Close(session) => format!("{session} is closed"),
+        Payload::Configuration(configuration) => configuration.to_string(),
         Payload::Submit(submission) => format!("{} in {}", submission.command, submission.session),
     };
     format!("[{} {} {what}]", entry.index, entry.term)

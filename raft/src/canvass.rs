@@ -24,7 +24,7 @@ use crate::follower::is_sequel;
 use crate::message::{Entry, Message};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
-use crate::quorum::{Tally, tally};
+use crate::quorum::Tally;
 use crate::{Position, StateMachine, Term};
 
 /// What a pre-candidate knows.
@@ -41,8 +41,8 @@ impl<S: StateMachine> Raft<S> {
     pub(crate) fn seek_election<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         self.draw_election_timeout(now);
         self.fail_handover();
-        if self.disk_hangs(now) {
-            // It could not even vote for itself.
+        if self.disk_hangs(now) || !self.may_stand() {
+            // It could not even vote for itself, or waits for a leader of those who can.
             self.step_down(now, out);
             self.lose_leader();
             return;
@@ -64,7 +64,7 @@ impl<S: StateMachine> Raft<S> {
         self.part = Part::PreCandidate(Canvass { votes, agrees });
         // Ungated: the question and its answers promise nothing.
         let (term, last) = (self.term, self.log.last());
-        for to in self.members.others(self.id) {
+        for to in self.other_voters() {
             out.send_now(to, Message::PreVote { term, last, agrees });
         }
         self.stand_if_encouraged(now, out);
@@ -134,7 +134,7 @@ impl<S: StateMachine> Raft<S> {
 
     fn stand_if_encouraged<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         let Part::PreCandidate(canvass) = &self.part else { return };
-        match tally(&canvass.votes) {
+        match self.log.seated().tally(&canvass.votes) {
             Tally::Won => self.campaign(now, false, out),
             // A loan, a leader or its own next timeout goes on from here.
             Tally::Lost | Tally::Pending => {}

@@ -14,9 +14,11 @@
 
 use std::sync::Arc;
 
-use cluster::{NodeId, PersistCount};
+use cluster::PersistCount;
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::Configuration;
+use crate::history::stranger;
 use crate::message::{Checkpoint, Event, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part as Role, Raft};
@@ -52,10 +54,20 @@ pub(crate) struct Writing<S: StateMachine> {
 
 /// What comes before a machine's own bytes in a snapshot.
 #[derive(Serialize, Deserialize)]
-struct Header<M, T> {
-    /// The members, ascending.
-    members: M,
+struct Header<K, T> {
+    /// Where the configuration stood in the log.
+    configured_at: LogIndex,
+    /// The latest in the log up to the snapshot's end.
+    configuration: K,
     sessions: T,
+}
+
+/// What a snapshot holds.
+pub(crate) struct Restored<S: StateMachine> {
+    pub(crate) machine: S,
+    pub(crate) sessions: Sessions<S::Output>,
+    /// The configuration, and where it stood in the log.
+    pub(crate) configured: (LogIndex, Arc<Configuration>),
 }
 
 impl<S: StateMachine> Writing<S> {
@@ -124,7 +136,9 @@ impl<S: StateMachine> Raft<S> {
         let forgets = self.config.planted.is(Mutant::ForgetsSessions);
         let none = Sessions::new();
         let sessions = if forgets { &none } else { &self.sessions };
-        let header = encode(&Header { members: self.members.as_slice(), sessions });
+        let seated = self.log.history().at(index);
+        let (configured_at, configuration) = (seated.index, &*seated.configuration);
+        let header = encode(&Header { configured_at, configuration, sessions });
         let mut buffer = (header.len() as u64).to_le_bytes().to_vec();
         buffer.extend(header);
         self.grown = 0;
@@ -221,10 +235,11 @@ impl<S: StateMachine> Raft<S> {
         if let Role::Leader(leadership) = &self.part
             && !self.config.planted.is(Mutant::CompactsPastInstalls)
         {
-            let followers = leadership.followers.iter().enumerate();
-            let needed = followers
-                .filter(|(place, it)| *place != self.place && it.silent < SILENT_MAX)
-                .map(|(_, follower)| follower.needs().get())
+            let others = leadership.targets.iter().filter(|&&place| place != self.place);
+            let needed = others
+                .map(|&place| &leadership.followers[place])
+                .filter(|follower| follower.silent < SILENT_MAX)
+                .map(|follower| follower.needs().get())
                 .min();
             let least = covered.saturating_sub(self.config.lag_max);
             upto = upto.min(needed.unwrap_or(upto)).max(least);
@@ -235,21 +250,22 @@ impl<S: StateMachine> Raft<S> {
 
 // Reading one.
 impl<S: StateMachine> Raft<S> {
-    /// The machine and the sessions that `held` holds.
-    pub(crate) fn restored(&self, held: &Held) -> Result<(S, Sessions<S::Output>), Unreadable> {
+    /// What `held` holds.
+    pub(crate) fn restored(&self, held: &Held) -> Result<Restored<S>, Unreadable> {
         let bytes = held.pieces.whole();
         let short = || Unreadable("it is too short".to_owned());
         let (length, rest) = bytes.split_first_chunk().ok_or_else(short)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| short())?;
         let (header, rest) = rest.split_at_checked(length).ok_or_else(short)?;
-        let header: Header<Vec<NodeId>, Sessions<S::Output>> = decode(header)?;
-        if header.members != self.members.as_slice() {
-            let (found, expected) = (header.members, self.members.as_slice());
-            return Err(Unreadable(format!("it is of members {found:?}, not {expected:?}")));
+        let header: Header<Configuration, Sessions<S::Output>> = decode(header)?;
+        let Header { configured_at, configuration, sessions } = header;
+        if let Some(node) = stranger(&configuration, &self.members) {
+            let expected = self.members.as_slice();
+            return Err(Unreadable(format!("{node} takes part, who is none of {expected:?}")));
         }
         let mut machine = self.config.machine.clone();
         S::Snapshot::restore(&mut machine, rest)?;
-        Ok((machine, header.sessions))
+        Ok(Restored { machine, sessions, configured: (configured_at, Arc::new(configuration)) })
     }
 
     /// Takes over what the disk held, or says which record is wrong, and how.
@@ -259,10 +275,10 @@ impl<S: StateMachine> Raft<S> {
     ) -> Result<(), (usize, String)> {
         let mut start = 0;
         if let (Some((first, held)), _) = scan(&records)? {
-            let (machine, sessions) = self.restored(&held).map_err(|it| (first, it.to_string()))?;
-            self.machine = machine;
-            self.sessions = sessions;
-            self.log.restart(held.id.position, false);
+            let restored = self.restored(&held).map_err(|it| (first, it.to_string()))?;
+            self.machine = restored.machine;
+            self.sessions = restored.sessions;
+            self.log.restart(held.id.position, restored.configured, false);
             self.commit = held.id.position.index;
             self.applied = self.commit;
             self.snapshot = Some(held);

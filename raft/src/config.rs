@@ -1,5 +1,6 @@
 //! What all nodes of a cluster are configured with alike.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -8,12 +9,14 @@ use std::time::Duration;
 use cluster::{InvalidConfig, Members, NodeId};
 
 use crate::StateMachine;
+use crate::configuration::Configuration;
 use crate::mutants::{Mutant, Planted};
 
 /// The configuration of a cluster. Every node has the same.
 ///
 /// | setting | default |
 /// |---|---|
+/// | [`voters`](Config::with_voters) | all members |
 /// | [`election_timeout`](Config::with_election_timeout) | 150 to 300 ms |
 /// | [`heartbeat`](Config::with_heartbeat) | 50 ms |
 /// | [`entries_max`](Config::with_entries_max) | 1024 |
@@ -37,6 +40,8 @@ use crate::mutants::{Mutant, Planted};
 #[derive(Clone)]
 pub struct Config<S> {
     pub(crate) machine: S,
+    /// None: all members.
+    pub(crate) voters: Option<BTreeSet<NodeId>>,
     pub(crate) election_timeout: RangeInclusive<Duration>,
     pub(crate) heartbeat: Duration,
     pub(crate) entries_max: usize,
@@ -70,6 +75,7 @@ impl<S: StateMachine> Config<S> {
     pub fn new(machine: S) -> Self {
         Self {
             machine,
+            voters: None,
             election_timeout: Duration::from_millis(150)..=Duration::from_millis(300),
             heartbeat: Duration::from_millis(50),
             entries_max: 1024,
@@ -92,6 +98,15 @@ impl<S: StateMachine> Config<S> {
             sessions_max: 4096,
             planted: Planted::default(),
         }
+    }
+
+    /// Who votes in the first configuration of the cluster, which is in effect until the log holds
+    /// another. The other members wait to be [added](crate::Change). At least one, and members all.
+    /// It must not change while a node lives whose log, or snapshot, says nothing of configurations.
+    #[must_use]
+    pub fn with_voters(mut self, voters: impl IntoIterator<Item = NodeId>) -> Self {
+        self.voters = Some(voters.into_iter().collect());
+        self
     }
 
     /// How long a node goes without word from a leader before it stands for election: drawn from
@@ -328,8 +343,20 @@ impl<S: StateMachine> Config<S> {
             let expected = format!("at least keep_behind ({})", self.keep_behind);
             return Err(InvalidConfig::new("lag_max", self.lag_max, expected));
         }
-        debug_assert!(members.count() > 0);
+        let first = self.first_configuration(members);
+        if first.voters().is_empty() || first.voters().iter().any(|&node| !members.contains(node)) {
+            let expected = format!("at least one, and all of {members:?}");
+            return Err(InvalidConfig::new("voters", first, expected));
+        }
         Ok(())
+    }
+
+    /// The configuration of an empty log.
+    pub(crate) fn first_configuration(&self, members: &Members) -> Configuration {
+        match &self.voters {
+            Some(voters) => Configuration::of(voters.iter().copied()),
+            None => Configuration::of(members.iter()),
+        }
     }
 
     /// How long a node that has heard from a leader stays with it.
@@ -374,6 +401,7 @@ impl<S: StateMachine + Default> Default for Config<S> {
 impl<S> fmt::Debug for Config<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
+            .field("voters", &self.voters)
             .field("election_timeout", &self.election_timeout)
             .field("heartbeat", &self.heartbeat)
             .field("entries_max", &self.entries_max)

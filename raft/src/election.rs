@@ -1,11 +1,13 @@
 //! How a leader is found (§5.2) and who may become one (§5.4.1).
 
+use std::collections::BTreeSet;
+
 use cluster::{NodeId, Now, PersistCount};
 
 use crate::message::{Event, Message, Settled};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
-use crate::quorum::{Tally, tally};
+use crate::quorum::Tally;
 use crate::{Error, Position, StateMachine, Term};
 
 /// What a candidate knows.
@@ -29,6 +31,22 @@ impl<S: StateMachine> Raft<S> {
         self.election_at = now.monotonic + timeout + self.config.reluctance(self.id);
     }
 
+    /// Whether this node stands for election: if it votes, in the latest configuration of its log or in
+    /// an earlier one that the latest may yet give way to ("a server that is not part of its own latest
+    /// configuration should still start new elections, as it might still be needed until the C_new entry
+    /// is committed", §4.2.2 of the thesis).
+    pub(crate) fn may_stand(&self) -> bool {
+        let mut open = self.log.history().open(self.commit);
+        open.any(|seated| seated.configuration.votes(self.id))
+            || self.config.planted.is(Mutant::LearnersStand)
+    }
+
+    /// The others whose vote counts, each once.
+    pub(crate) fn other_voters(&self) -> BTreeSet<NodeId> {
+        let places = self.log.seated().voters().filter(|&place| place != self.place);
+        places.map(|place| self.members.as_slice()[place]).collect()
+    }
+
     /// "To begin an election, a follower increments its current term and transitions to candidate
     /// state" (§5.2).
     ///
@@ -49,7 +67,7 @@ impl<S: StateMachine> Raft<S> {
         self.part = Part::Candidate(Campaign { votes, ballot: out.persisted() });
         // Gated: a vote may be given on what this log holds, so it must not shrink in a crash.
         let (term, last) = (self.term, self.log.last());
-        for to in self.members.others(self.id) {
+        for to in self.other_voters() {
             out.send(to, Message::RequestVote { term, last, transfer });
         }
     }
@@ -83,6 +101,7 @@ impl<S: StateMachine> Raft<S> {
                 let deposed = |request| Settled::Failed { request, error: Error::Deposed };
                 let proposals = self.proposals.drain(..).map(|(_, request)| deposed(request));
                 self.settled.extend(proposals);
+                self.fail_change(leadership.change);
                 self.fail_reads(leadership.reads, out);
                 self.hand_over(leadership.transfer);
             }
@@ -151,7 +170,7 @@ impl<S: StateMachine> Raft<S> {
 
     fn lead_if_elected(&mut self, now: Now) {
         let Part::Candidate(campaign) = &self.part else { return };
-        match tally(&campaign.votes) {
+        match self.log.seated().tally(&campaign.votes) {
             Tally::Won => self.lead(now),
             // Others' terms or its own next timeout end a lost election.
             Tally::Lost | Tally::Pending => {}

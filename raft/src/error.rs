@@ -37,14 +37,31 @@ pub enum Error {
         /// To whom.
         to: NodeId,
     },
-    /// The lead was to be handed over to a node that is no member, or to nobody in particular while
-    /// there is no other member. Nothing was done, and nothing will be.
-    #[error("there is no such member to hand over to; nothing was done")]
+    /// The lead was to be handed over to a node that has no vote, or to nobody in particular while
+    /// nobody else has one; or a change names a node that is no member, or takes no part where it
+    /// should. Nothing was done, and nothing will be.
+    #[error("there is no such member; nothing was done")]
     NoSuchMember,
     /// The lead was to be handed over, and that did not come about in time: somebody else leads, or
     /// nobody, or the old leader goes on. It may come about yet.
     #[error("the lead was not handed over in time; it may be yet")]
     NotTransferred,
+    /// Another change of the configuration is not finished, or the leader cannot know yet whether one
+    /// is, because it has committed nothing in its term. Nothing was done, and nothing will be: ask
+    /// again.
+    #[error("another change is not finished; nothing was done")]
+    ChangeInProgress,
+    /// A node that was to vote did not catch up with the log in as many rounds as it has, or was not
+    /// heard of (§4.2.1 of the thesis). Nothing was done, and nothing will be.
+    #[error("a node that was to vote did not catch up; nothing was done")]
+    NotCaughtUp,
+    /// A node has not the part that the change supposes: one that was to be added as a learner votes,
+    /// or one that was to be replaced does not. Nothing was done, and nothing will be.
+    #[error("a node has not the part that the change supposes; nothing was done")]
+    UnfitMember,
+    /// After the change nobody would vote. Nothing was done, and nothing will be.
+    #[error("nobody would vote; nothing was done")]
+    LastVoter,
 }
 
 fn known(leader: Option<NodeId>) -> String {

@@ -1,7 +1,9 @@
 //! What makes the state of a node, for the search of every schedule.
 //!
 //! Left out, and why that loses no state:
-//! - the configuration and the members: they never change;
+//! - what nodes are configured with and the members: they never change;
+//! - the configurations after the first one that is known, and `targets`: they follow from the log, and
+//!   from what else a leader knows;
 //! - what is left to read of a snapshot under way: the machines that are explored are written in one
 //!   flush;
 //! - `counts`, `incarnation`, the term of a transfer's last part and the log's count of truncations: people and monitors look at them,
@@ -13,6 +15,9 @@
 //! - `settled`, `events` and `ack`: empty after every flush, and the search looks only then;
 //! - on a disk, records that later ones overrule: a boot folds them away.
 //!
+//! Configurations name nodes as they are: a model that changes them, or whose first one does not hold
+//! all members, explores without symmetry.
+//!
 //! No node is preferred for its name: votes and progress are counted, and what goes to all goes in
 //! the order of the members, which messages without order do not show.
 
@@ -22,6 +27,7 @@ use cluster::explore::{Explorable, Fingerprint, Frame};
 use cluster::{NodeId, Rng};
 
 use crate::canvass::Canvass;
+use crate::change::Ongoing;
 use crate::checkpoint::scan;
 use crate::election::Campaign;
 use crate::leader::Leadership;
@@ -55,6 +61,8 @@ where
         name(self.vote, frame, into);
         name(self.leader, frame, into);
         self.log.fingerprint(frame, into);
+        let base = self.log.history().iter().next();
+        base.map(|seated| (seated.index, &seated.configuration)).hash(into);
         self.commit.hash(into);
         self.applied_index().hash(into);
         self.machine().hash(into);
@@ -95,6 +103,7 @@ where
                         into.write_u64(frame.until(leadership.heard[place] + patience));
                     }
                 }
+                self.fingerprint_change(leadership, frame, into);
             }
         }
     }
@@ -192,6 +201,32 @@ impl<S: StateMachine> Raft<S> {
         }
         name(self.handover.map(|handover| handover.to), frame, into);
         self.handover.map(|handover| handover.request).hash(into);
+    }
+
+    /// How long ago a round began, and who was heard from, up to where that no longer matters.
+    fn fingerprint_change(
+        &self,
+        leadership: &Leadership,
+        frame: &Frame<'_>,
+        into: &mut Fingerprint,
+    ) {
+        let patience = self.config.quorum_patience();
+        leadership.departing.hash(into);
+        for departing in &leadership.departing {
+            into.write_u64(frame.until(leadership.heard[departing.place] + patience));
+        }
+        leadership.change.as_ref().map(std::mem::discriminant).hash(into);
+        match &leadership.change {
+            Some(Ongoing::CatchUp(catch_up)) => {
+                catch_up.fingerprint(into);
+                into.write_u64(frame.until(catch_up.since + self.config.stick_for()));
+                for &place in catch_up.joining() {
+                    into.write_u64(frame.until(leadership.heard[place] + patience));
+                }
+            }
+            Some(Ongoing::Joint(request)) => request.hash(into),
+            None => {}
+        }
     }
 
     /// What is written of a snapshot stands for what is still to be read: that follows from what the

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use cluster::{NodeId, Now};
 
-use crate::checkpoint::Writing;
+use crate::checkpoint::{Restored, Writing};
 use crate::message::{Append, Appended, Event, Install, Installed, Message, Settled};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
@@ -235,13 +235,13 @@ impl<S: StateMachine> Raft<S> {
         let held = Held::new(id.position, pieces);
         let verified = held.id == id || self.config.planted.is(Mutant::UnverifiedSnapshot);
         let restored = if verified { self.restored(&held).ok() } else { None };
-        let Some((machine, sessions)) = restored else {
+        let Some(Restored { machine, sessions, configured }) = restored else {
             self.counts.unreadable += 1;
             return false;
         };
         (self.machine, self.sessions) = (machine, sessions);
         let keeps_conflict = self.config.planted.is(Mutant::KeepsConflictAfterInstall);
-        self.log.restart(id.position, keeps_conflict);
+        self.log.restart(id.position, configured, keeps_conflict);
         (self.commit, self.applied) = (id.position.index, id.position.index);
         self.grown = 0;
         self.counts.installs += 1;

@@ -3,11 +3,17 @@
 //! A [`Monitor`] sees every node as it is, which no node can, and remembers what it saw. It looks
 //! only at what is new, so that it may look often.
 
+mod configurations;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::NodeId;
 
+use self::configurations::Configured;
+pub use self::configurations::{
+    LATEST_CONFIGURATION, ONE_CHANGE_AT_A_TIME, OVERLAPPING_MAJORITIES,
+};
 use crate::{Entry, LogIndex, Raft, StateMachine, Term};
 
 /// A property that does not hold.
@@ -75,6 +81,8 @@ struct Seen<C> {
     base: usize,
     /// Its log; where it has dropped entries, those that were committed there.
     log: Vec<Arc<Entry<C>>>,
+    /// Those in `log`.
+    configured: Configured,
 }
 
 impl<S: StateMachine> Monitor<S> {
@@ -106,7 +114,7 @@ impl<S: StateMachine> Monitor<S> {
     pub fn observe_node(&mut self, id: NodeId, node: &Raft<S>) -> Result<(), Violation> {
         let mut seen = match self.nodes.remove(&id) {
             Some(seen) if seen.incarnation == node.incarnation => seen,
-            Some(_) | None => Seen::nothing(node.incarnation),
+            Some(_) | None => Seen::nothing(node),
         };
         let result = self.compare(id, node, &mut seen);
         self.nodes.insert(id, seen);
@@ -137,7 +145,8 @@ impl<S: StateMachine> Monitor<S> {
         if new_leader {
             self.welcome(id, seen)?;
         }
-        self.compare_commit(id, node, seen)
+        self.compare_commit(id, node, seen)?;
+        seen.configured.check(id, node)
     }
 
     /// Takes over what is new in the node's log.
@@ -162,11 +171,17 @@ impl<S: StateMachine> Monitor<S> {
                 return violated(NO_WAY_BACK, what);
             }
             seen.log.truncate(same);
+            seen.configured.reset(&seen.log);
         }
         let first_new = LogIndex::ZERO.plus(seen.log.len()).next();
         for entry in node.entries(first_new, usize::MAX) {
             let before = seen.log.last().map_or(Term::ZERO, |last| last.term);
             seen.log.push(self.match_entry(id, entry, before)?);
+            if let Some(before) = seen.configured.push(entry) {
+                let what =
+                    format!("{id} holds {entry:?}, and the configuration before is {before}");
+                return violated(OVERLAPPING_MAJORITIES, what);
+            }
         }
         Ok(())
     }
@@ -209,6 +224,7 @@ impl<S: StateMachine> Monitor<S> {
         let end = upto.min(seen.log.len());
         seen.log.splice(seen.base..end, covered);
         seen.base = upto;
+        seen.configured.reset(&seen.log);
         Ok(())
     }
 
@@ -305,9 +321,9 @@ impl<S: StateMachine> Default for Monitor<S> {
 }
 
 impl<C> Seen<C> {
-    fn nothing(incarnation: u64) -> Self {
+    fn nothing<S: StateMachine>(node: &Raft<S>) -> Self {
         Self {
-            incarnation,
+            incarnation: node.incarnation,
             truncations: 0,
             term: Term::ZERO,
             vote: None,
@@ -316,6 +332,7 @@ impl<C> Seen<C> {
             applied: LogIndex::ZERO,
             base: 0,
             log: Vec::new(),
+            configured: Configured::first(node),
         }
     }
 }

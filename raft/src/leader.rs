@@ -2,6 +2,7 @@
 
 use cluster::{Now, RequestId, Timestamp};
 
+use crate::change::{Departing, Ongoing};
 use crate::entries::Entries;
 use crate::log::Log;
 use crate::message::{Append, Appended, Entry, Event, Message, Payload};
@@ -20,8 +21,14 @@ pub(crate) struct Leadership {
     /// The first entry of its term: a no-op.
     pub(crate) first: LogIndex,
     pub(crate) heartbeat_at: Timestamp,
-    /// One a member, by its place; its own is not used.
+    /// One a member, by its place; only those of the targets are used, and its own is not.
     pub(crate) followers: Vec<Progress>,
+    /// The places of those to whom the log goes, ascending.
+    pub(crate) targets: Vec<usize>,
+    /// Those who are out, and may not know it.
+    pub(crate) departing: Vec<Departing>,
+    /// The change of the configuration that was asked of it.
+    pub(crate) change: Option<Ongoing>,
     /// When each member, by its place, was heard from in this term; its own is not used.
     pub(crate) heard: Vec<Timestamp>,
     pub(crate) reads: Reads,
@@ -156,6 +163,9 @@ impl<S: StateMachine> Raft<S> {
             first: last.next(),
             heartbeat_at: now.monotonic + self.config.heartbeat,
             followers: vec![Progress::unknown(last); count],
+            targets: self.log.seated().everyone.clone(),
+            departing: Vec::new(),
+            change: None,
             heard: vec![now.monotonic; count],
             reads: Reads { arrived, ..Reads::default() },
             lease_void: false,
@@ -220,16 +230,17 @@ impl<S: StateMachine> Raft<S> {
         } else {
             self.log.durable()
         };
-        let indexes = &mut leadership.indexes;
-        indexes.clear();
-        indexes.extend(leadership.followers.iter().map(|follower| follower.matched));
-        indexes[self.place] = own;
-        let majority = reached_by_majority(indexes);
-        let reached = if planted.is(Mutant::CommitsWithoutMajority) {
-            indexes[(indexes.len() / 2).saturating_sub(1)]
-        } else {
-            majority.unwrap_or(LogIndex::ZERO)
-        };
+        let Leadership { indexes, followers, .. } = &mut **leadership;
+        let (seated, place) = (self.log.seated(), self.place);
+        let matched = |at: usize| if at == place { own } else { followers[at].matched };
+        let mut reached = seated.reached(indexes, matched);
+        if planted.is(Mutant::CommitsWithoutMajority) {
+            reached = indexes[(indexes.len() / 2).saturating_sub(1)];
+        }
+        if planted.is(Mutant::RemovedCountsItself) && !seated.configuration.votes(self.id) {
+            indexes.push(own);
+            reached = reached_by_majority(indexes).unwrap_or(reached);
+        }
         // The first entry of the term and all after it are of the term.
         let is_current = reached >= leadership.first || planted.is(Mutant::CommitsOldTerms);
         if is_current {
@@ -254,10 +265,9 @@ impl<S: StateMachine> Raft<S> {
         };
         // Followers that lack the same are sent the same.
         let mut batch = None;
-        for (place, follower) in leadership.followers.iter_mut().enumerate() {
-            if place == self.place {
-                continue;
-            }
+        let Leadership { followers, targets, .. } = &mut **leadership;
+        for &place in targets.iter().filter(|&&place| place != self.place) {
+            let follower = &mut followers[place];
             let to = self.members.as_slice()[place];
             let due = follower.due;
             if let Some(transfer) = follower.transfer(log.base(), self.snapshot.as_ref()) {

@@ -52,8 +52,16 @@
 //!
 //! Every so many entries a node takes a [`Snapshot`] of its machine, writes it down while it goes on,
 //! and drops the log before; a follower that lacks what its leader has dropped is sent the snapshot, in
-//! parts (§7). A snapshot holds the machine, the members and the clients' sessions, all as of one
+//! parts (§7). A snapshot holds the machine, who takes part and the clients' sessions, all as of one
 //! index, so a restart brings them back together.
+//!
+//! # Who takes part
+//! A [`Configuration`] says who votes and who only learns. It is an entry of the log, in effect as soon
+//! as it is appended, and [changed](Request::Change) by one call for each wish: see [`Change`]. One
+//! voter more or less takes one step; more go through a joint configuration, which needs a majority of
+//! both sets of voters and is left by itself, by whoever leads then. Who is to vote catches up first,
+//! and service goes on meanwhile; a leader that is out hands over; and who was removed and does not know
+//! it disturbs nobody.
 //!
 //! # What is promised
 //! | guarantee | |
@@ -79,7 +87,8 @@
 //!   a restart leaves of a half-received snapshot is nothing.
 //! - A node that comes back with an empty disk, or with a copy of another's, is not recognised as such:
 //!   it can vote twice, or be missing what it acknowledged. Do not start it under its old name.
-//! - The members are fixed.
+//! - The members of the world are all nodes that may ever take part: their number is fixed, and who of
+//!   them takes part is not.
 //!
 //! # A replicated map
 //! ```
@@ -139,7 +148,11 @@ mod message;
 
 mod node;
 
+mod configuration;
+mod history;
+
 mod canvass;
+mod change;
 mod checkpoint;
 mod contact;
 mod disk;
@@ -166,6 +179,7 @@ mod observe;
 
 pub use client::{Call, CallError, Handle};
 pub use config::Config;
+pub use configuration::{Change, Configuration, Misstep, Step};
 pub use entries::{Entries, EntriesIter};
 pub use error::Error;
 pub use group::{Builder, Group};

@@ -1,11 +1,14 @@
-//! The log, and how much of it has reached the disk.
+//! The log, how much of it has reached the disk, and the configurations in it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use cluster::PersistCount;
 
+use crate::configuration::Configuration;
 use crate::entries::{Entries, Run, parts, runs_of};
+use crate::history::{History, Seated};
 use crate::message::Entry;
 use crate::{LogIndex, Position, Term};
 
@@ -15,7 +18,9 @@ use crate::{LogIndex, Position, Term};
 /// 1. the first entry follows the base, each other one the one before it: there are no gaps;
 /// 2. terms never decrease from one entry to the next;
 /// 3. `base <= durable <= saved <= last`;
-/// 4. what is saved is in runs.
+/// 4. what is saved is in runs;
+/// 5. the latest configuration is that of the last entry here that holds one; if none does, that of
+///    the base.
 #[derive(Debug, Clone)]
 pub(crate) struct Log<C> {
     /// Where the last entry stood that is not here any more; zero while all are. It is committed.
@@ -36,10 +41,12 @@ pub(crate) struct Log<C> {
     unsynced: VecDeque<(PersistCount, LogIndex)>,
     /// How often a tail was dropped.
     truncations: u64,
+    history: History,
 }
 
 impl<C> Log<C> {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub(crate) fn new(history: History) -> Self {
         Self {
             base: Position::ZERO,
             runs: Vec::new(),
@@ -49,7 +56,18 @@ impl<C> Log<C> {
             durable: LogIndex::ZERO,
             unsynced: VecDeque::new(),
             truncations: 0,
+            history,
         }
+    }
+
+    /// The configuration in effect, and those before it.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The configuration in effect.
+    pub(crate) fn seated(&self) -> &Seated {
+        self.history.latest()
     }
 
     /// Where the last entry stood that is not here any more.
@@ -184,11 +202,13 @@ impl<C> Log<C> {
     pub(crate) fn push(&mut self, entry: Entry<C>) {
         debug_assert_eq!(entry.index, self.last_index().next(), "no gaps");
         debug_assert!(entry.term >= self.last().term, "terms never decrease");
+        self.history.appended(&entry);
         self.open.push(entry);
     }
 
     /// Appends entries that are yet to be saved.
     pub(crate) fn extend(&mut self, entries: &Entries<C>) {
+        entries.iter().for_each(|entry| self.history.appended(entry));
         self.close();
         self.runs.extend_from_slice(entries.runs());
     }
@@ -210,6 +230,7 @@ impl<C> Log<C> {
             let kept = index.next().since(run.first_index()).min(run.len());
             *run = run.part(0..kept);
         }
+        self.history.truncated(index);
         self.truncations += 1;
         self.saved = self.saved.min(index);
         self.durable = self.durable.min(index);
@@ -232,6 +253,7 @@ impl<C> Log<C> {
             *run = run.part(index.next().since(run.first_index())..run.len());
         }
         self.base = Position { term, index };
+        self.history.compacted(index);
         self.durable = self.durable.max(index);
     }
 
@@ -246,8 +268,14 @@ impl<C> Log<C> {
 
     /// Begins anew after `base`, which a snapshot covers. What follows it here is kept if the entry
     /// there is the same; else it conflicts with what is committed, and all of it goes (§7, figure
-    /// 13: 6 and 7). `keeps_conflict` is for a planted bug.
-    pub(crate) fn restart(&mut self, base: Position, keeps_conflict: bool) {
+    /// 13: 6 and 7). The snapshot says which configuration was in effect at the base, and from which
+    /// index. `keeps_conflict` is for a planted bug.
+    pub(crate) fn restart(
+        &mut self,
+        base: Position,
+        (since, configuration): (LogIndex, Arc<Configuration>),
+        keeps_conflict: bool,
+    ) {
         let held = self.term_at(base.index);
         if held == Some(base.term) || (held.is_some() && keeps_conflict) {
             self.saved = self.saved.max(base.index);
@@ -256,6 +284,7 @@ impl<C> Log<C> {
         self.truncations += u64::from(self.last_index() > self.base.index);
         self.runs.clear();
         self.open.clear();
+        self.history.restarted(since, configuration);
         self.base = base;
         self.saved = base.index;
         self.durable = base.index;
@@ -299,8 +328,20 @@ impl<C> Log<C> {
 mod tests {
     use proptest::prelude::*;
 
+    use cluster::Members;
+
     use super::*;
     use crate::message::Payload;
+    use crate::mutants::Planted;
+
+    fn voters() -> Configuration {
+        Configuration::of(Members::first(3).expect("three are some").iter())
+    }
+
+    fn empty<C>() -> Log<C> {
+        let members = Members::first(3).expect("three are some");
+        Log::new(History::new(members, voters(), Planted::default()))
+    }
 
     /// What is done to a log. Numbers are taken modulo what makes sense.
     #[derive(Clone, Debug)]
@@ -384,7 +425,9 @@ mod tests {
                 Step::Restart(ahead) => {
                     let last = self.log.last();
                     let index = last.index.plus(1 + ahead % 3);
-                    self.log.restart(Position { term: last.term.next(), index }, false);
+                    let base = Position { term: last.term.next(), index };
+                    let since = (LogIndex::ZERO, Arc::new(voters()));
+                    self.log.restart(base, since, false);
                     let base = Entry { term: last.term.next(), index, payload: Payload::Noop };
                     // What a snapshot covers and nobody here has seen.
                     self.plain.resize(index.since(LogIndex::ZERO), base);
@@ -420,7 +463,7 @@ mod tests {
         /// dropped, truncated, compacted or replaced before.
         #[test]
         fn a_log_is_the_list_of_its_entries(steps in prop::collection::vec(step(), 1..40)) {
-            let log = Log::new();
+            let log = empty();
             let mut pair = Pair { log, plain: Vec::new(), value: 0, records: 0 };
             for step in steps {
                 pair.take(step);
@@ -432,7 +475,7 @@ mod tests {
     /// One entry that is kept keeps no more than its run.
     #[test]
     fn what_is_compacted_is_let_go() {
-        let mut log = Log::new();
+        let mut log = empty();
         let entry = |index| Entry {
             term: Term::new(1),
             index: LogIndex::new(index),

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use cluster::NodeId;
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::{Change, Configuration};
 use crate::entries::Entries;
 use crate::session::Submission;
 use crate::snapshot::{Chunk, SnapshotId};
@@ -45,6 +47,8 @@ pub enum Payload<C> {
     Submit(Box<Submission<C>>),
     /// A client ends a session. Its commands that come later are not applied.
     Close(SessionId),
+    /// Who takes part from here on, committed or not (§6).
+    Configuration(Arc<Configuration>),
 }
 
 impl<C> Payload<C> {
@@ -53,7 +57,7 @@ impl<C> Payload<C> {
         match self {
             Self::Command(command) => Some(command),
             Self::Submit(submission) => Some(&submission.command),
-            Self::Noop | Self::Open { .. } | Self::Close(_) => None,
+            Self::Noop | Self::Open { .. } | Self::Close(_) | Self::Configuration(_) => None,
         }
     }
 }
@@ -311,6 +315,9 @@ pub enum Request<S: StateMachine> {
         /// To whom.
         to: Option<NodeId>,
     },
+    /// Change who takes part (§6; chapter 4 of the thesis). One at a time. Whoever is to vote gets the
+    /// log first, and service goes on meanwhile.
+    Change(Change),
     /// The entries that this node knows to be committed. It may lag behind, and what is in a snapshot
     /// is no entry any more: look at the index of the first.
     Committed {
@@ -365,6 +372,13 @@ pub enum Reply<S: StateMachine> {
     },
     /// How the node is doing.
     Status(Box<Status>),
+    /// The change is made: this configuration is committed.
+    Changed {
+        /// Where it stands in the log.
+        index: LogIndex,
+        /// Who takes part.
+        configuration: Arc<Configuration>,
+    },
 }
 
 /// What a node answers.
@@ -453,6 +467,15 @@ pub enum Settled<S: StateMachine> {
         /// Who leads.
         to: NodeId,
     },
+    /// A configuration is committed.
+    Changed {
+        /// Where it stands in the log.
+        index: LogIndex,
+        /// The request that it completes, if that came to this node in this leadership.
+        request: Option<cluster::RequestId>,
+        /// Who takes part.
+        configuration: Arc<Configuration>,
+    },
     /// The request has failed.
     Failed {
         /// Which.
@@ -475,6 +498,7 @@ impl<S: StateMachine> Clone for Request<S> {
             Self::ReadLocal(query) => Self::ReadLocal(query.clone()),
             Self::ReadAt(level, query) => Self::ReadAt(*level, query.clone()),
             Self::Transfer { to } => Self::Transfer { to: *to },
+            Self::Change(change) => Self::Change(change.clone()),
             Self::Committed { from, max } => Self::Committed { from: *from, max: *max },
             Self::Status => Self::Status,
         }
@@ -494,6 +518,7 @@ impl<S: StateMachine> fmt::Debug for Request<S> {
                 f.debug_tuple("ReadAt").field(level).field(query).finish()
             }
             Self::Transfer { to } => f.debug_struct("Transfer").field("to", to).finish(),
+            Self::Change(change) => f.debug_tuple("Change").field(change).finish(),
             Self::Committed { from, max } => {
                 f.debug_struct("Committed").field("from", from).field("max", max).finish()
             }
@@ -513,6 +538,7 @@ impl<S: StateMachine> Hash for Request<S> {
             Self::Read(query) | Self::ReadLocal(query) => query.hash(state),
             Self::ReadAt(level, query) => (level, query).hash(state),
             Self::Transfer { to } => to.hash(state),
+            Self::Change(change) => change.hash(state),
             Self::Committed { from, max } => (from, max).hash(state),
         }
     }
@@ -530,6 +556,9 @@ impl<S: StateMachine> Clone for Reply<S> {
             Self::Committed(entries) => Self::Committed(entries.clone()),
             Self::Transferred { to } => Self::Transferred { to: *to },
             Self::Status(status) => Self::Status(status.clone()),
+            Self::Changed { index, configuration } => {
+                Self::Changed { index: *index, configuration: Arc::clone(configuration) }
+            }
         }
     }
 }
@@ -546,6 +575,11 @@ impl<S: StateMachine> fmt::Debug for Reply<S> {
             Self::Committed(entries) => f.debug_tuple("Committed").field(entries).finish(),
             Self::Transferred { to } => f.debug_struct("Transferred").field("to", to).finish(),
             Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
+            Self::Changed { index, configuration } => f
+                .debug_struct("Changed")
+                .field("index", index)
+                .field("configuration", configuration)
+                .finish(),
         }
     }
 }
@@ -566,6 +600,11 @@ impl<S: StateMachine> Clone for Settled<S> {
             Self::Restored { upto } => Self::Restored { upto: *upto },
             Self::Readable { request } => Self::Readable { request: *request },
             Self::Transferred { request, to } => Self::Transferred { request: *request, to: *to },
+            Self::Changed { index, request, configuration } => Self::Changed {
+                index: *index,
+                request: *request,
+                configuration: Arc::clone(configuration),
+            },
             Self::Failed { request, error } => Self::Failed { request: *request, error: *error },
         }
     }
@@ -599,6 +638,12 @@ impl<S: StateMachine> fmt::Debug for Settled<S> {
             Self::Transferred { request, to } => {
                 f.debug_struct("Transferred").field("request", request).field("to", to).finish()
             }
+            Self::Changed { index, request, configuration } => f
+                .debug_struct("Changed")
+                .field("index", index)
+                .field("request", request)
+                .field("configuration", configuration)
+                .finish(),
             Self::Failed { request, error } => {
                 f.debug_struct("Failed").field("request", request).field("error", error).finish()
             }

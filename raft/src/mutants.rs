@@ -101,6 +101,32 @@ pub enum Mutant {
     AcknowledgesSnapshotBeforeDurable,
     /// A leader keeps nothing for followers that install a snapshot.
     CompactsPastInstalls,
+    /// While it is joint, only the outgoing voters count (§6: "separate majorities from both").
+    CountsOutgoingOnly,
+    /// A learner's word counts as a voter's.
+    CountsLearners,
+    /// A learner stands for election.
+    LearnersStand,
+    /// A leader changes the configuration before an entry of its term is committed.
+    ChangesBeforeNoop,
+    /// A leader changes the configuration before the last change is committed.
+    ChangesTwiceAtOnce,
+    /// A leader changes many voters at once, without a joint configuration.
+    ChangesManyAtOnce,
+    /// A leader leaves the joint configuration before that is committed.
+    LeavesJointEarly,
+    /// A leader does not leave a joint configuration that an earlier leader entered.
+    StaysJoint,
+    /// A node gets a vote before it has caught up.
+    AddsWithoutCatchUp,
+    /// A leader that has no vote any more counts itself.
+    RemovedCountsItself,
+    /// A leader that has no vote any more leads on.
+    RemovedLeadsOn,
+    /// A node keeps the configuration of an entry that was overwritten.
+    KeepsTruncatedConfiguration,
+    /// A node that takes over a snapshot does not take over its configuration.
+    ForgetsConfiguration,
     /// No bug: a leader is heard twice as often.
     HeartbeatsTwiceAsOften,
     /// No bug: a new leader begins its term with two empty entries.
@@ -110,7 +136,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 60] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -158,6 +184,19 @@ impl Mutant {
         Self::UnverifiedSnapshot,
         Self::AcknowledgesSnapshotBeforeDurable,
         Self::CompactsPastInstalls,
+        Self::CountsOutgoingOnly,
+        Self::CountsLearners,
+        Self::LearnersStand,
+        Self::ChangesBeforeNoop,
+        Self::ChangesTwiceAtOnce,
+        Self::ChangesManyAtOnce,
+        Self::LeavesJointEarly,
+        Self::StaysJoint,
+        Self::AddsWithoutCatchUp,
+        Self::RemovedCountsItself,
+        Self::RemovedLeadsOn,
+        Self::KeepsTruncatedConfiguration,
+        Self::ForgetsConfiguration,
     ];
 
     /// Those that only this crate's own tests look for: what they cost is time, peace, or a promise
@@ -165,7 +204,7 @@ impl Mutant {
     /// session that is in a snapshot, or a snapshot damaged on its way or in the place of a log that
     /// conflicts with it.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 22] = [
+    pub const OWN: [Self; 35] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -188,6 +227,19 @@ impl Mutant {
         Self::UnverifiedSnapshot,
         Self::AcknowledgesSnapshotBeforeDurable,
         Self::CompactsPastInstalls,
+        Self::CountsOutgoingOnly,
+        Self::CountsLearners,
+        Self::LearnersStand,
+        Self::ChangesBeforeNoop,
+        Self::ChangesTwiceAtOnce,
+        Self::ChangesManyAtOnce,
+        Self::LeavesJointEarly,
+        Self::StaysJoint,
+        Self::AddsWithoutCatchUp,
+        Self::RemovedCountsItself,
+        Self::RemovedLeadsOn,
+        Self::KeepsTruncatedConfiguration,
+        Self::ForgetsConfiguration,
     ];
 
     /// All but [`OWN`](Self::OWN).

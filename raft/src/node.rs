@@ -15,6 +15,7 @@ use crate::checkpoint::Writing;
 use crate::disk::DiskWatch;
 use crate::election::Campaign;
 use crate::follower::Ack;
+use crate::history::History;
 use crate::install::Incoming;
 use crate::leader::Leadership;
 use crate::log::Log;
@@ -163,6 +164,8 @@ impl<S: StateMachine> Raft<S> {
             let problem = format!("{id} is none of the members {members:?}");
             return Err(CorruptRecords { node: id, position: 0, problem });
         };
+        let first = config.first_configuration(&members);
+        let history = History::new(members.clone(), first, config.planted);
         let mut rng = Rng::from_seed(seed);
         let incarnation = rng.next();
         let mut node = Self {
@@ -175,7 +178,7 @@ impl<S: StateMachine> Raft<S> {
             term: Term::ZERO,
             vote: None,
             ballot_unsaved: false,
-            log: Log::new(),
+            log: Log::new(history),
             part: Part::Follower,
             leader: None,
             election_at: Timestamp::ZERO,
@@ -376,12 +379,15 @@ impl<S: StateMachine> Raft<S> {
     pub fn flush_core<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         self.save_ballot(out);
         if self.is_leader() {
-            self.save_entries(out);
             self.advance_commit();
             self.apply();
+            self.drive_change(now);
+            self.save_entries(out);
             self.confirm_reads(now, out);
+            self.part_from_departed(now);
             self.replicate(out);
-            self.tell_target(out);
+            self.retire(now, out);
+            self.tell_target(now, out);
         } else {
             self.acknowledge(out);
             self.apply();
@@ -485,6 +491,10 @@ impl<S: StateMachine> Raft<S> {
                             request.map(|request| Settled::Failed { request, error })
                         }
                     });
+                }
+                Payload::Configuration(configuration) => {
+                    let configuration = Arc::clone(configuration);
+                    self.settled.push(Settled::Changed { index, request, configuration });
                 }
             }
         };

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Write,
     Read,
     Transfer,
+    /// Of who takes part.
+    Change,
     Status,
     /// Opening or closing a session.
     Session,
@@ -48,6 +50,7 @@ impl fmt::Display for Kind {
             Self::Write => "write",
             Self::Read => "read",
             Self::Transfer => "transfer",
+            Self::Change => "change",
             Self::Status => "status",
             Self::Session => "session",
         })

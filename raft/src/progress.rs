@@ -26,6 +26,9 @@ pub(crate) struct Progress {
     pub(crate) due: bool,
     /// How many heartbeats it has left unanswered, since the leader holds a snapshot.
     pub(crate) silent: u16,
+    /// Whether it takes no part any more, holds the entry that says so, and was told that this is
+    /// committed.
+    pub(crate) told: bool,
 }
 
 #[derive(Debug, Clone, Hash)]
@@ -53,6 +56,7 @@ impl Progress {
             round: Round::ZERO,
             due: true,
             silent: 0,
+            told: false,
         }
     }
 

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use cluster::{NodeId, Now, RequestId, Timestamp};
 
+use crate::leader::Leadership;
 use crate::message::{Message, ReadLevel, ReadTag, Settled};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
-use crate::quorum::reached_by_majority;
 use crate::{Error, LogIndex, Round, StateMachine};
 
 /// The linearizable reads that wait at a leader.
@@ -184,15 +184,13 @@ impl<S: StateMachine> Raft<S> {
 
     fn settle_reads<P, E>(&mut self, out: &mut Out<S, P, E>) {
         let Part::Leader(leadership) = &mut self.part else { return };
-        let reads = &mut leadership.reads;
+        let Leadership { reads, rounds, followers, .. } = &mut **leadership;
         if reads.asked.is_empty() && reads.begun.is_empty() {
             return;
         }
-        let rounds = &mut leadership.rounds;
-        rounds.clear();
-        rounds.extend(leadership.followers.iter().map(|follower| follower.round));
-        rounds[self.place] = reads.round;
-        let reached = reached_by_majority(rounds).unwrap_or(Round::ZERO);
+        let (own, latest) = (self.place, reads.round);
+        let answered = |place: usize| if place == own { latest } else { followers[place].round };
+        let reached = self.log.seated().reached(rounds, answered);
         reads.confirmed(reached);
         if reached >= reads.asked_in || self.config.planted.is(Mutant::ReadsWithoutQuorum) {
             for asker in reads.asked.drain(..) {

@@ -57,8 +57,10 @@ impl<S: StateMachine> Raft<S> {
             return Err(Error::Transferring { to });
         }
         let own = self.place;
+        let voters = self.log.seated().configuration.voters();
         let furthest = || {
-            let others = (0..leadership.followers.len()).filter(|&place| place != own);
+            let voters = voters.iter().filter_map(|&voter| self.members.index_of(voter));
+            let others = voters.filter(|&place| place != own);
             // Of those equally far, whoever was heard last; of those, the first. When somebody was
             // heard matters to nothing else where both of these are off.
             let timed = self.config.check_quorum || self.config.stickiness;
@@ -69,7 +71,8 @@ impl<S: StateMachine> Raft<S> {
             others.rev().max_by_key(key).map(|place| self.members.as_slice()[place])
         };
         let to = to.or_else(furthest).ok_or(Error::NoSuchMember)?;
-        let place = self.members.index_of(to).ok_or(Error::NoSuchMember)?;
+        let place = self.members.index_of(to).filter(|_| voters.contains(&to));
+        let place = place.ok_or(Error::NoSuchMember)?;
         if place == own {
             self.settled.extend(request.map(|request| Settled::Transferred { request, to }));
             return Ok(());
@@ -101,19 +104,26 @@ impl<S: StateMachine> Raft<S> {
         self.settled.extend(request.map(|request| Settled::Failed { request, error }));
     }
 
-    /// Tells the target to stand, once it holds the whole log.
-    pub(crate) fn tell_target<P, E>(&mut self, out: &mut Out<S, P, E>) {
+    /// Tells the target to stand, once it holds the whole log. A leader that has no vote any more
+    /// waits until that is committed, and is done then.
+    pub(crate) fn tell_target<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         let last = self.log.last_index();
         let planted = self.config.planted;
+        let retired = self.is_retired();
         let Part::Leader(leadership) = &mut self.part else { return };
         let Some(transfer) = &mut leadership.transfer else { return };
-        let ready = leadership.followers[transfer.place].matched == last
+        let whole = leadership.followers[transfer.place].matched == last
             || planted.is(Mutant::TransfersToALaggard);
+        let ready = whole && !(retired && self.commit < last);
         if ready && !transfer.told {
             transfer.told = true;
             // The message may arrive at any later time, and then voters leave this leader early.
             leadership.lease_void |= !planted.is(Mutant::KeepsLeaseAfterTransfer);
             out.send_now(transfer.to, Message::TimeoutNow { term: self.term });
+            if retired {
+                self.step_down(now, out);
+                self.lose_leader();
+            }
         }
     }
 
@@ -129,7 +139,7 @@ impl<S: StateMachine> Raft<S> {
             Part::Follower => self.leader == Some(from),
             Part::PreCandidate(_) | Part::Candidate(_) | Part::Leader(_) => false,
         };
-        if term == self.term && follows && !self.disk_hangs(now) {
+        if term == self.term && follows && self.may_stand() && !self.disk_hangs(now) {
             self.campaign(now, true, out);
         }
     }

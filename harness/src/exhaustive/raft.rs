@@ -47,6 +47,7 @@ fn says(response: &Response<Cell>) -> Says {
             | Reply::Closed
             | Reply::Committed(_)
             | Reply::Transferred { .. }
+            | Reply::Changed { .. }
             | Reply::Status(_),
         )
         | Err(Error::Deposed | Error::NotTransferred | Error::SessionExpired) => Says::Unknown,
@@ -55,7 +56,11 @@ fn says(response: &Response<Cell>) -> Says {
             | Error::Overloaded
             | Error::TooLarge { .. }
             | Error::Transferring { .. }
-            | Error::NoSuchMember,
+            | Error::NoSuchMember
+            | Error::ChangeInProgress
+            | Error::NotCaughtUp
+            | Error::UnfitMember
+            | Error::LastVoter,
         ) => Says::Refused,
     }
 }
@@ -74,6 +79,7 @@ fn does(request: &Request<Cell>) -> Does {
         | Request::Close(_)
         | Request::Committed { .. }
         | Request::Transfer { .. }
+        | Request::Change(_)
         | Request::Status => Does::Nothing,
     }
 }
@@ -582,5 +588,19 @@ pub(super) fn stages(mutant: ::raft::Mutant) -> Vec<Stage<Config<Cell>>> {
         | Mutant::UnverifiedSnapshot
         | Mutant::AcknowledgesSnapshotBeforeDurable
         | Mutant::CompactsPastInstalls => Vec::new(),
+        // Left to the crate's own tests.
+        Mutant::CountsOutgoingOnly
+        | Mutant::CountsLearners
+        | Mutant::LearnersStand
+        | Mutant::ChangesBeforeNoop
+        | Mutant::ChangesTwiceAtOnce
+        | Mutant::ChangesManyAtOnce
+        | Mutant::LeavesJointEarly
+        | Mutant::StaysJoint
+        | Mutant::AddsWithoutCatchUp
+        | Mutant::RemovedCountsItself
+        | Mutant::RemovedLeadsOn
+        | Mutant::KeepsTruncatedConfiguration
+        | Mutant::ForgetsConfiguration => Vec::new(),
     }
 }

@@ -155,7 +155,11 @@ impl Pattern for Registry {
             Ok(Reply::Answer(Told::Log(log))) => Ok(Outcome::Log(log)),
             Ok(Reply::Opened(session)) => Ok(Outcome::Opened { session: session.get() }),
             Ok(
-                Reply::Closed | Reply::Committed(_) | Reply::Transferred { .. } | Reply::Status(_),
+                Reply::Closed
+                | Reply::Committed(_)
+                | Reply::Transferred { .. }
+                | Reply::Changed { .. }
+                | Reply::Status(_),
             ) => {
                 unreachable!("nobody asks for that")
             }
@@ -164,9 +168,15 @@ impl Pattern for Registry {
             Err(Error::Deposed | Error::NotTransferred | Error::SessionExpired) => {
                 Err(Refusal::Unknown)
             }
-            Err(Error::Overloaded | Error::TooLarge { .. } | Error::NoSuchMember) => {
-                Err(Refusal::Unavailable)
-            }
+            Err(
+                Error::Overloaded
+                | Error::TooLarge { .. }
+                | Error::NoSuchMember
+                | Error::ChangeInProgress
+                | Error::NotCaughtUp
+                | Error::UnfitMember
+                | Error::LastVoter,
+            ) => Err(Refusal::Unavailable),
         }
     }
 

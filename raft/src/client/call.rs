@@ -32,9 +32,20 @@ pub enum CallError {
         /// The largest size.
         limit: usize,
     },
-    /// There is no such member to hand over to. Nothing was done.
-    #[error("there is no such member to hand over to; nothing was done")]
+    /// There is no such member to hand over to, or to change the part of. Nothing was done.
+    #[error("there is no such member; nothing was done")]
     NoSuchMember,
+    /// A node that was to vote did not catch up with the log, or was not heard of. Nothing was done.
+    #[error("a node that was to vote did not catch up; nothing was done")]
+    NotCaughtUp,
+    /// A node has not the part that a change supposes, see [`Error::UnfitMember`]. Nothing was done.
+    ///
+    /// [`Error::UnfitMember`]: crate::Error::UnfitMember
+    #[error("a node has not the part that the change supposes; nothing was done")]
+    UnfitMember,
+    /// After the change nobody would vote. Nothing was done.
+    #[error("nobody would vote; nothing was done")]
+    LastVoter,
     /// A leader may have taken it, and what became of it was not to be learnt before its deadline; or
     /// its session ended before that. It may have had an effect, or may have one yet.
     #[error("a leader may have taken the call, which had no answer within {waited:?}")]
@@ -51,7 +62,10 @@ impl CallError {
             Self::Unavailable { .. }
             | Self::Overloaded
             | Self::TooLarge { .. }
-            | Self::NoSuchMember => true,
+            | Self::NoSuchMember
+            | Self::NotCaughtUp
+            | Self::UnfitMember
+            | Self::LastVoter => true,
             Self::Unknown { .. } => false,
         }
     }

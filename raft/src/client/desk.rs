@@ -112,9 +112,12 @@ impl<S: StateMachine> Desk<S> {
         // Out of time is who asked for it; those who have time left ask anew.
         let verdict = match error {
             CallError::Unavailable { .. } | CallError::Unknown { .. } => Ok(()),
-            CallError::Overloaded | CallError::TooLarge { .. } | CallError::NoSuchMember => {
-                Err(error)
-            }
+            CallError::Overloaded
+            | CallError::TooLarge { .. }
+            | CallError::NoSuchMember
+            | CallError::NotCaughtUp
+            | CallError::UnfitMember
+            | CallError::LastVoter => Err(error),
         };
         waiting.into_iter().for_each(|it| it.resume(verdict));
     }

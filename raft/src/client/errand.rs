@@ -264,6 +264,10 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
                 self.fail(state, CallError::TooLarge { bytes, limit })
             }
             Error::NoSuchMember => self.fail(state, CallError::NoSuchMember),
+            Error::ChangeInProgress => self.turned_away(state, None),
+            Error::NotCaughtUp => self.fail(state, CallError::NotCaughtUp),
+            Error::UnfitMember => self.fail(state, CallError::UnfitMember),
+            Error::LastVoter => self.fail(state, CallError::LastVoter),
             Error::NotTransferred => {
                 state.doubtful = true;
                 self.fail(state, self.unavailable())

@@ -12,7 +12,7 @@ use crate::client::desk::{Desk, Presence};
 use crate::client::errand::{Errand, Order};
 use crate::client::task::Task;
 use crate::observe::Meter;
-use crate::{Raft, ReadLevel, Reply, StateMachine, Status};
+use crate::{Change, Configuration, Raft, ReadLevel, Reply, StateMachine, Status};
 
 /// A handle on a replicated machine: for any thread, for many at once, and cheap to clone.
 ///
@@ -121,6 +121,15 @@ impl<S: StateMachine> Handle<S> {
     pub fn transfer(&self, to: Option<NodeId>) -> Call<NodeId> {
         self.call(Task::Transfer(to), |reply| match reply {
             Reply::Transferred { to } => Some(to),
+            _ => None,
+        })
+    }
+
+    /// Changes who takes part, and returns who does once that is committed. While another change is not
+    /// finished it waits its turn. [`CallError::Unknown`] if its leader failed: it may yet be made.
+    pub fn change(&self, change: Change) -> Call<Arc<Configuration>> {
+        self.call(Task::Change(change), |reply| match reply {
+            Reply::Changed { configuration, .. } => Some(configuration),
             _ => None,
         })
     }

@@ -4,7 +4,7 @@ use cluster::NodeId;
 
 use crate::client::ledger::Slot;
 use crate::observe::Kind;
-use crate::{ReadLevel, Request, SessionId, StateMachine, Submission};
+use crate::{Change, ReadLevel, Request, SessionId, StateMachine, Submission};
 
 /// What is to be asked, and of whom.
 pub(crate) enum Task<S: StateMachine> {
@@ -16,6 +16,7 @@ pub(crate) enum Task<S: StateMachine> {
     /// At this node and no other.
     ReadFrom(NodeId, ReadLevel, S::Query),
     Transfer(Option<NodeId>),
+    Change(Change),
     /// Of this node.
     Status(NodeId),
     Open,
@@ -29,6 +30,7 @@ impl<S: StateMachine> Task<S> {
             Self::Write(_) | Self::WriteSessionless(_) => Kind::Write,
             Self::Read(..) | Self::ReadFrom(..) => Kind::Read,
             Self::Transfer(_) => Kind::Transfer,
+            Self::Change(_) => Kind::Change,
             Self::Status(_) => Kind::Status,
             Self::Open | Self::Close(_) => Kind::Session,
         }
@@ -53,6 +55,7 @@ impl<S: StateMachine> Task<S> {
                 Request::ReadAt(*level, query.clone())
             }
             (Self::Transfer(to), _) => Request::Transfer { to: *to },
+            (Self::Change(change), _) => Request::Change(change.clone()),
             (Self::Status(_), _) => Request::Status,
             (Self::Open, _) => Request::Open,
             (Self::Close(session), _) => Request::Close(*session),
@@ -67,6 +70,7 @@ impl<S: StateMachine> Task<S> {
             | Self::WriteSessionless(_)
             | Self::Read(..)
             | Self::Transfer(_)
+            | Self::Change(_)
             | Self::Open
             | Self::Close(_) => None,
         }
@@ -76,7 +80,9 @@ impl<S: StateMachine> Task<S> {
     /// something is written in it.)
     pub(crate) fn has_effect(&self) -> bool {
         match self {
-            Self::Write(_) | Self::WriteSessionless(_) | Self::Transfer(_) => true,
+            Self::Write(_) | Self::WriteSessionless(_) | Self::Transfer(_) | Self::Change(_) => {
+                true
+            }
             Self::Read(..) | Self::ReadFrom(..) | Self::Status(_) | Self::Open | Self::Close(_) => {
                 false
             }
@@ -90,7 +96,8 @@ impl<S: StateMachine> Task<S> {
             Self::ReadFrom(..)
             | Self::Status(_)
             | Self::WriteSessionless(_)
-            | Self::Transfer(_) => false,
+            | Self::Transfer(_)
+            | Self::Change(_) => false,
         }
     }
 }

@@ -53,6 +53,11 @@ impl<S: StateMachine> Raft<S> {
                     out.respond_now(id, Err(error));
                 }
             }
+            Request::Change(change) => {
+                if let Err(error) = self.change(now, Some(id), &change) {
+                    out.respond_now(id, Err(error));
+                }
+            }
             Request::Committed { from, max } => {
                 out.respond_now(id, Ok(Reply::Committed(self.committed(from, max))));
             }
@@ -70,6 +75,7 @@ impl<S: StateMachine> Raft<S> {
                 | Settled::Repeated { request: None, .. }
                 | Settled::Opened { request: None, .. }
                 | Settled::Closed { request: None }
+                | Settled::Changed { request: None, .. }
                 | Settled::Restored { .. } => {}
                 Settled::Applied { index, request: Some(request), output }
                 | Settled::Repeated { index, request: Some(request), output } => {
@@ -88,6 +94,9 @@ impl<S: StateMachine> Raft<S> {
                 }
                 Settled::Transferred { request, to } => {
                     out.respond_now(request, Ok(Reply::Transferred { to }));
+                }
+                Settled::Changed { index, request: Some(request), configuration } => {
+                    out.respond_now(request, Ok(Reply::Changed { index, configuration }));
                 }
                 Settled::Failed { request, error } => {
                     self.take_query(request);
@@ -185,6 +194,8 @@ impl<S: StateMachine> Node for Raft<S> {
             ("session outputs", self.sessions.outputs() as u64),
             ("commands repeated", self.counts.repeats),
             ("messages dropped", self.counts.dropped),
+            ("voters", self.configuration().voters().len() as u64),
+            ("learners", self.configuration().learners().len() as u64),
         ]
     }
 
@@ -199,7 +210,11 @@ impl<S: StateMachine> Node for Raft<S> {
                 | Error::Overloaded
                 | Error::TooLarge { .. }
                 | Error::NoSuchMember
-                | Error::NotTransferred,
+                | Error::NotTransferred
+                | Error::ChangeInProgress
+                | Error::NotCaughtUp
+                | Error::UnfitMember
+                | Error::LastVoter,
             ) => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use cluster::{Node, NodeId, Role};
 
+use crate::configuration::Configuration;
 use crate::entries::Entries;
 use crate::message::Entry;
 use crate::node::{Part, Raft};
@@ -53,6 +54,16 @@ impl<S: StateMachine> Raft<S> {
             Part::Leader(leadership) => Some(leadership.first),
             Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => None,
         }
+    }
+
+    /// Who takes part: the latest configuration in its log, committed or not.
+    pub fn configuration(&self) -> &Configuration {
+        &self.log.seated().configuration
+    }
+
+    /// Where that configuration stands in the log; zero for the first one, which is in no entry.
+    pub fn configured_at(&self) -> LogIndex {
+        self.log.seated().index
     }
 
     /// How far the log is committed, as far as it knows. After a restart, what its snapshot covers.

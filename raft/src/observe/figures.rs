@@ -11,7 +11,8 @@ use metrics::{
 use super::Kind;
 use crate::{CallError, Event, Status};
 
-const KINDS: [Kind; 5] = [Kind::Write, Kind::Read, Kind::Transfer, Kind::Status, Kind::Session];
+const KINDS: [Kind; 6] =
+    [Kind::Write, Kind::Read, Kind::Transfer, Kind::Change, Kind::Status, Kind::Session];
 
 /// What calls come to.
 pub(super) struct Calls([Call; KINDS.len()]);
@@ -75,7 +76,13 @@ impl Outcome {
             None => Self::Answered,
             Some(CallError::Unavailable { .. }) => Self::Unavailable,
             Some(CallError::Overloaded) => Self::Overloaded,
-            Some(CallError::TooLarge { .. } | CallError::NoSuchMember) => Self::Refused,
+            Some(
+                CallError::TooLarge { .. }
+                | CallError::NoSuchMember
+                | CallError::NotCaughtUp
+                | CallError::UnfitMember
+                | CallError::LastVoter,
+            ) => Self::Refused,
             Some(CallError::Unknown { .. }) => Self::Unknown,
         }
     }

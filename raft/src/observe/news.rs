@@ -51,7 +51,12 @@ pub(super) fn ended(group: &str, kind: Kind, error: Option<&CallError>, elapsed:
         Some(error @ (CallError::Overloaded | CallError::TooLarge { .. })) => {
             debug!(target: "raft", group, call = %kind, %error, "call refused");
         }
-        Some(error @ CallError::NoSuchMember) => {
+        Some(
+            error @ (CallError::NoSuchMember
+            | CallError::NotCaughtUp
+            | CallError::UnfitMember
+            | CallError::LastVoter),
+        ) => {
             warn!(target: "raft", group, call = %kind, %error, "call refused");
         }
         Some(error @ (CallError::Unavailable { .. } | CallError::Unknown { .. })) => {

@@ -4,7 +4,9 @@ mod arbitrary;
 mod bed;
 mod calls;
 mod complaints;
+mod configurations;
 mod core;
+mod departure;
 mod durable;
 mod flow;
 mod growth;
@@ -12,6 +14,7 @@ mod handles;
 mod journal;
 mod levels;
 mod loyalty;
+mod membership;
 mod mit;
 #[cfg(feature = "mutants")]
 mod mutants;

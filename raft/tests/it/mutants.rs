@@ -8,7 +8,8 @@ use crate::bed::{config, plain};
 use crate::journal::Journal;
 use crate::storm::{storm, storm_as_it_is};
 use crate::{
-    levels, loyalty, paper, prevote, reads, replication, safety, sessions, snapshots, transfer,
+    departure, levels, loyalty, membership, paper, prevote, reads, replication, safety, sessions,
+    snapshots, transfer,
 };
 
 /// The tests that tell each bug from its absence.
@@ -62,6 +63,19 @@ fn sentence(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         | Mutant::FollowerReadsUnconfirmed
         | Mutant::FollowerReadsUnapplied
         | Mutant::OldReadIndex => None,
+        Mutant::CountsOutgoingOnly
+        | Mutant::CountsLearners
+        | Mutant::LearnersStand
+        | Mutant::ChangesBeforeNoop
+        | Mutant::ChangesTwiceAtOnce
+        | Mutant::ChangesManyAtOnce
+        | Mutant::LeavesJointEarly
+        | Mutant::StaysJoint
+        | Mutant::AddsWithoutCatchUp
+        | Mutant::RemovedCountsItself
+        | Mutant::RemovedLeadsOn
+        | Mutant::KeepsTruncatedConfiguration
+        | Mutant::ForgetsConfiguration => None,
         // No bugs.
         Mutant::HeartbeatsTwiceAsOften | Mutant::NoopTwice => None,
     }
@@ -92,6 +106,29 @@ fn sentence_of_the_thesis(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         Mutant::FollowerReadsUnconfirmed => Some(levels::a_follower_read_waits_for_a_majority),
         Mutant::FollowerReadsUnapplied => Some(levels::a_follower_read_waits_until_it_has_applied),
         Mutant::OldReadIndex => Some(levels::an_old_answer_is_no_answer),
+        _ => sentence_on_membership(mutant),
+    }
+}
+
+/// The tests that tell each bug in a change of the configuration from its absence.
+fn sentence_on_membership(mutant: Mutant) -> Option<fn(Config<Journal>)> {
+    match mutant {
+        Mutant::CountsOutgoingOnly => Some(membership::joint_consensus_needs_both_majorities),
+        Mutant::CountsLearners => Some(membership::learners_do_not_count),
+        Mutant::LearnersStand => Some(membership::who_has_no_vote_does_not_stand),
+        Mutant::ChangesBeforeNoop => Some(membership::changes_wait_for_the_noop),
+        Mutant::ChangesTwiceAtOnce => Some(membership::one_at_a_time),
+        Mutant::ChangesManyAtOnce | Mutant::LeavesJointEarly => {
+            Some(membership::many_voters_go_through_a_joint_configuration)
+        }
+        Mutant::StaysJoint => Some(membership::the_next_leader_leaves_the_joint_configuration),
+        Mutant::AddsWithoutCatchUp => Some(membership::a_new_voter_catches_up_first),
+        Mutant::RemovedCountsItself => Some(departure::a_leader_that_goes_does_not_count_itself),
+        Mutant::RemovedLeadsOn => Some(departure::a_leader_that_is_out_steps_down),
+        Mutant::KeepsTruncatedConfiguration => {
+            Some(membership::overwritten_configurations_are_undone)
+        }
+        Mutant::ForgetsConfiguration => Some(membership::snapshots_carry_the_configuration),
         _ => None,
     }
 }
@@ -107,14 +144,20 @@ fn sentences_of_the_thesis_catch_what_they_forbid() {
             Mutant::LeaseIgnoresDrift,
             Mutant::ForgetsLeaseAtBoot,
         ];
-        let config = if leases.contains(&mutant) { levels::leased() } else { config() };
+        let config = if leases.contains(&mutant) {
+            levels::leased()
+        } else if sentence_on_membership(mutant).is_some() {
+            plain()
+        } else {
+            config()
+        };
         sentence(config.clone());
         let planted = || sentence(config.plant(mutant));
         let caught = catch_unwind(AssertUnwindSafe(planted));
         assert!(caught.is_err(), "{mutant:?} was not caught");
         tried += 1;
     }
-    assert_eq!(tried, 18);
+    assert_eq!(tried, 31);
 }
 
 #[test]
@@ -140,8 +183,9 @@ const LEFT_TO_THE_PAPER: [Mutant; 7] = [
     Mutant::ClosesWhereAsked,
 ];
 
-/// Bugs that cost time or peace, or that need clocks and crashes to meet as they seldom do.
-const LEFT_TO_THE_THESIS: [Mutant; 13] = [
+/// Bugs that cost time or peace, or that need clocks, crashes and changes of the configuration to meet
+/// as they seldom do.
+const LEFT_TO_THE_THESIS: [Mutant; 18] = [
     Mutant::PreVoteRaisesTerm,
     Mutant::PreVoteResetsTimer,
     Mutant::PreVoteHidesTerm,
@@ -155,6 +199,11 @@ const LEFT_TO_THE_THESIS: [Mutant; 13] = [
     Mutant::ProposesDuringTransfer,
     Mutant::LeaseIgnoresDrift,
     Mutant::ForgetsLeaseAtBoot,
+    Mutant::CountsOutgoingOnly,
+    Mutant::CountsLearners,
+    Mutant::LearnersStand,
+    Mutant::AddsWithoutCatchUp,
+    Mutant::RemovedCountsItself,
 ];
 
 #[test]

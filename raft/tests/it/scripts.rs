@@ -28,25 +28,27 @@ fn script(name: &str) -> Option<String> {
     text
 }
 
-/// A command, its arguments, and what was printed.
-struct Command<'a> {
-    line: &'a str,
-    printed: Vec<&'a str>,
+/// A command, the lines below it, and what was printed.
+pub(crate) struct Command<'a> {
+    pub(crate) line: &'a str,
+    pub(crate) arguments: String,
+    pub(crate) printed: Vec<&'a str>,
 }
 
-fn commands(text: &str) -> Vec<Command<'_>> {
+pub(crate) fn commands(text: &str) -> Vec<Command<'_>> {
     let mut commands = Vec::new();
     let mut lines = text.lines().filter(|line| !line.starts_with('#')).peekable();
     while let Some(line) = lines.next() {
         if line.trim().is_empty() {
             continue;
         }
-        assert_eq!(lines.next(), Some("----"), "after {line}");
+        let below: Vec<&str> = lines.by_ref().take_while(|&line| line != "----").collect();
+        let arguments = below.join(" ");
         let mut printed = Vec::new();
         while let Some(next) = lines.next_if(|next| !next.trim().is_empty()) {
             printed.push(next.trim());
         }
-        commands.push(Command { line, printed });
+        commands.push(Command { line, arguments, printed });
     }
     commands
 }
@@ -269,7 +271,7 @@ impl Replay {
 fn check(name: &str, least: usize) -> Option<Replay> {
     let text = script(name)?;
     let mut replay: Option<Replay> = None;
-    for Command { line, printed } in commands(&text) {
+    for Command { line, printed, .. } in commands(&text) {
         if line.starts_with("add-nodes") {
             replay = Some(Replay::new(line));
             continue;

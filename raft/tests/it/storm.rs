@@ -7,17 +7,22 @@ use cluster::sim::Options;
 use cluster::{
     ClockFault, Cluster, Completion, Fault, LinkFault, NodeId, RequestId, Rng, Timestamp,
 };
-use raft::{Config, Error, ReadLevel, Reply, Request, Response, Sequence, SessionId, Submission};
+use raft::{
+    Change, Config, Error, ReadLevel, Reply, Request, Response, Sequence, SessionId, Submission,
+};
 
 use crate::bed::{Bed, config};
 use crate::journal::{History, Journal, What};
 
 const MILLI: Duration = Duration::from_millis(1);
+const SEEDS_OF_CHANGES: u64 = 300;
 
 /// What happened in one storm.
 pub(crate) struct Weather {
     pub(crate) answered: usize,
     pub(crate) leaders: usize,
+    /// How many changes of the configuration were answered.
+    pub(crate) changes: usize,
 }
 
 struct Storm {
@@ -35,6 +40,9 @@ struct Storm {
     sequence: Sequence,
     /// Every value that was sent in a session.
     once: Vec<u64>,
+    /// Where somebody changes who takes part: what decides how.
+    operator: Option<Rng>,
+    changes: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -43,6 +51,7 @@ enum Asked {
     Write(u64),
     Open,
     Submit(u64),
+    Change,
 }
 
 /// Four seconds of storm and the calm after it. An error says what did not hold.
@@ -53,11 +62,21 @@ pub(crate) fn storm(seed: u64, config: Config<Journal>) -> Result<Weather, Strin
         1 => config,
         _ => config.with_lease(500_000),
     };
-    storm_as_it_is(seed, config)
+    let operator = (seed % 3 == 1).then(|| Rng::from_seed(!seed));
+    storm_of(seed, config, operator)
 }
 
-/// The same, with elections as `config` has them.
+/// The same, with elections as `config` has them, and nobody who changes who takes part.
+#[cfg(feature = "mutants")]
 pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weather, String> {
+    storm_of(seed, config, None)
+}
+
+fn storm_of(
+    seed: u64,
+    config: Config<Journal>,
+    mut operator: Option<Rng>,
+) -> Result<Weather, String> {
     let mut rng = Rng::from_seed(seed);
     let nodes = if rng.chance(500_000) { 3 } else { 5 };
     let mut options = Options::seeded(seed);
@@ -79,6 +98,10 @@ pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weath
     };
     let is_restless = rng.chance(300_000);
     let with_session = rng.chance(400_000);
+    let config = match &mut operator {
+        Some(operator) => config.with_voters(some(nodes, operator)),
+        None => config,
+    };
     let bed = Bed::with(nodes, config, options);
     let (history, asked) = (History::default(), BTreeMap::new());
     let mut storm = Storm {
@@ -93,6 +116,8 @@ pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weath
         unanswered: None,
         sequence: Sequence::ZERO,
         once: Vec::new(),
+        operator,
+        changes: 0,
     };
     storm.rage();
     storm.calm()
@@ -125,13 +150,17 @@ impl Storm {
         }
         let limit = self.bed.sim.now() + Duration::from_secs(5);
         let mut served = false;
-        while !(served && self.is_equal()) {
+        while !(served && self.all_vote() && self.is_equal()) {
             self.verdict()?;
             if self.bed.sim.now() >= limit {
                 return Err(format!("five seconds of calm, and served: {served}"));
             }
             let leader = self.bed.leader();
             let before = self.history.done.len();
+            if let Some(leader) = leader.filter(|_| !self.all_vote()) {
+                let all = self.bed.members().into_iter().collect();
+                self.bed.sim.submit(leader, Request::Change(Change::Voters(all)));
+            }
             if let Some(leader) = leader.filter(|_| !served) {
                 self.ask(leader);
             }
@@ -149,7 +178,20 @@ impl Storm {
             }
         }
         let answered = self.history.done.len();
-        Ok(Weather { answered, leaders: self.bed.monitor.leaders().len() })
+        let leaders = self.bed.monitor.leaders().len();
+        Ok(Weather { answered, leaders, changes: self.changes })
+    }
+
+    /// Whether all nodes vote, as far as the leader's log is committed.
+    fn all_vote(&self) -> bool {
+        self.bed.leader().is_some_and(|leader| {
+            let node = self.bed.node(leader);
+            let configuration = node.configuration();
+            let committed = node.configured_at() <= node.commit_index();
+            committed
+                && !configuration.is_joint()
+                && self.bed.members().iter().all(|member| configuration.voters().contains(member))
+        })
     }
 
     fn verdict(&self) -> Result<(), String> {
@@ -245,6 +287,11 @@ impl Storm {
             self.bed.sim.submit(node, Request::Transfer { to });
             return;
         }
+        if let Some(change) = self.change() {
+            let id = self.bed.sim.submit(node, Request::Change(change));
+            self.asked.insert(id, (now, Asked::Change));
+            return;
+        }
         let mut node = node;
         let (request, asked) = if self.rng.chance(400_000) {
             let levels = [ReadLevel::Index, ReadLevel::Lease, ReadLevel::Follower];
@@ -261,6 +308,26 @@ impl Storm {
         };
         let id = self.bed.sim.submit(node, request);
         self.asked.insert(id, (now, asked));
+    }
+
+    /// Now and then, what an operator might want.
+    fn change(&mut self) -> Option<Change> {
+        let operator = self.operator.as_mut()?;
+        if !operator.chance(60_000) {
+            return None;
+        }
+        let members = self.bed.members();
+        let mut any = || *operator.pick(&members).expect("there are some");
+        let (node, other) = (any(), any());
+        Some(match operator.below(8) {
+            0 => Change::AddLearner(node),
+            1 => Change::Promote(node),
+            2 => Change::Demote(node),
+            3 | 4 => Change::Remove(node),
+            5 => Change::AddVoter(node),
+            6 => Change::Replace { old: node, new: other },
+            _ => Change::Voters(some(members.len(), operator).into_iter().collect()),
+        })
     }
 
     /// A command that is sent until it is answered.
@@ -308,6 +375,10 @@ impl Storm {
                 }
                 return;
             }
+            (Ok(Ok(Reply::Changed { .. })), Asked::Change) => {
+                self.changes += 1;
+                return;
+            }
             (Ok(Ok(Reply::Answer(len))), Asked::Read) => What::Read { len },
             (Ok(Ok(reply)), _) => panic!("a strange answer: {reply:?}"),
             (Ok(Err(_)) | Err(_), _) => return,
@@ -316,22 +387,46 @@ impl Storm {
     }
 }
 
+/// One node or more of so many.
+fn some(count: usize, rng: &mut Rng) -> Vec<NodeId> {
+    let mut nodes: Vec<NodeId> = (1..).take(count).map(NodeId::new).collect();
+    rng.shuffle(&mut nodes);
+    nodes.truncate(1 + rng.index(count));
+    nodes
+}
+
 fn others(members: &[NodeId], node: NodeId) -> Vec<NodeId> {
     members.iter().copied().filter(|&other| other != node).collect()
 }
 
 #[test]
 fn storms_end_well() {
-    let (mut answered, mut leaders) = (0, 0);
+    let (mut answered, mut leaders, mut changes) = (0, 0, 0);
     for seed in 0..150 {
         match storm(seed, config()) {
             Ok(weather) => {
                 answered += weather.answered;
                 leaders += weather.leaders;
+                changes += weather.changes;
             }
             Err(what) => panic!("seed {seed}: {what}"),
         }
     }
     // No vacuous pass.
     assert!(answered > 150 * 20 && leaders > 150 * 2, "{answered} answers, {leaders} leaders");
+    assert!(changes > 50 * 5, "{changes} changes of who takes part");
+}
+
+/// "Disjoint majorities": an operator adds, removes and replaces nodes, many at once, at any leader,
+/// in every storm.
+#[test]
+fn storms_of_changes_end_well() {
+    let mut changes = 0;
+    for seed in (0..SEEDS_OF_CHANGES).map(|place| 1_000 + 3 * place) {
+        match storm(seed, config()) {
+            Ok(weather) => changes += weather.changes as u64,
+            Err(what) => panic!("seed {seed}: {what}"),
+        }
+    }
+    assert!(changes > SEEDS_OF_CHANGES * 5, "{changes} changes of who takes part");
 }

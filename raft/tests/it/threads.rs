@@ -54,9 +54,11 @@ fn writes_and_reads_survive_the_leader() {
             .iter()
             .filter_map(|entry| match entry.payload {
                 Payload::Command(value) => Some(value),
-                Payload::Noop | Payload::Open { .. } | Payload::Close(_) | Payload::Submit(_) => {
-                    None
-                }
+                Payload::Noop
+                | Payload::Open { .. }
+                | Payload::Close(_)
+                | Payload::Submit(_)
+                | Payload::Configuration(_) => None,
             })
             .collect();
         if values.len() > 100 {

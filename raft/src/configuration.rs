@@ -1,0 +1,310 @@
+//! Who takes part, and whose word counts (§6; chapter 4 of the thesis).
+//!
+//! A configuration is *simple*, with one set of voters, or *joint*, with two: the incoming voters and
+//! the outgoing ones. While it is joint, whatever needs a majority needs one of each.
+//!
+//! ```text
+//!  (1 2 3) ──────── one voter more or less: majorities overlap ───────▶ (1 2 3 4)
+//!
+//!  (1 2 3) ──▶ (1 4 5)&&(1 2 3) ──▶ (1 4 5)     any change: a majority of the joint one
+//!     enter_joint               leave_joint      overlaps with those before and after it
+//! ```
+//! Everything here is a pure function of configurations: who asks for a change, when it may be made
+//! and what it waits for is in [`Raft::change`](crate::Raft::change).
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use cluster::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Who takes part in a cluster.
+///
+/// Guarantees of every configuration that was made by [`simple`](Configuration::simple),
+/// [`enter_joint`](Configuration::enter_joint) and [`leave_joint`](Configuration::leave_joint) from
+/// one of voters only:
+/// 1. no learner is a voter, incoming or outgoing;
+/// 2. whoever [is to be a learner next](Configuration::learners_next) is an outgoing voter, and no
+///    incoming one;
+/// 3. unless it is joint, there are no outgoing voters, no learners to be, and nothing to leave.
+///
+/// Prints as etcd's does: `voters=(1 2)&&(1) learners=(3) learners_next=(4) autoleave`.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Configuration {
+    voters: BTreeSet<NodeId>,
+    /// Not empty while it is joint.
+    outgoing: BTreeSet<NodeId>,
+    learners: BTreeSet<NodeId>,
+    learners_next: BTreeSet<NodeId>,
+    auto_leave: bool,
+}
+
+/// What shall become of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// It votes.
+    Voter(NodeId),
+    /// It gets the log, and does not vote.
+    Learner(NodeId),
+    /// It takes no part.
+    Remove(NodeId),
+}
+
+/// Why there is no such next configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Misstep {
+    /// Nobody would vote.
+    #[error("all voters would be removed")]
+    NoVoters,
+    /// More than one voter would come or go at once, so that majorities before and after need not
+    /// overlap. Enter a joint configuration instead.
+    #[error("more than one voter would change without a joint configuration")]
+    ManyVoters,
+    /// It is joint: it can only be left.
+    #[error("the configuration is joint already")]
+    IsJoint,
+    /// It is not joint, so there is nothing to leave.
+    #[error("the configuration is not joint")]
+    IsNotJoint,
+    /// It has no voters, so there is nothing to go out from.
+    #[error("a configuration without voters cannot become joint")]
+    WasEmpty,
+}
+
+impl Configuration {
+    /// A simple one, without learners.
+    pub fn of(voters: impl IntoIterator<Item = NodeId>) -> Self {
+        Self { voters: voters.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Who votes; while it is joint, who votes in the configuration that comes.
+    pub fn voters(&self) -> &BTreeSet<NodeId> {
+        &self.voters
+    }
+
+    /// While it is joint, who votes in the configuration that goes.
+    pub fn outgoing(&self) -> &BTreeSet<NodeId> {
+        &self.outgoing
+    }
+
+    /// Who gets the log and does not vote.
+    pub fn learners(&self) -> &BTreeSet<NodeId> {
+        &self.learners
+    }
+
+    /// Who votes until the joint configuration is left, and learns from then on.
+    pub fn learners_next(&self) -> &BTreeSet<NodeId> {
+        &self.learners_next
+    }
+
+    /// Whether two majorities are needed.
+    pub fn is_joint(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Whether a leader shall leave the joint configuration by itself, as soon as it is committed.
+    pub fn leaves_by_itself(&self) -> bool {
+        self.auto_leave
+    }
+
+    /// Whether `node` has a vote, in either half of it.
+    pub fn votes(&self, node: NodeId) -> bool {
+        self.voters.contains(&node) || self.outgoing.contains(&node)
+    }
+
+    /// Whether `node` takes part, as a voter of either half or as a learner.
+    pub fn contains(&self, node: NodeId) -> bool {
+        self.votes(node) || self.learners.contains(&node)
+    }
+
+    /// Everyone who takes part, ascending.
+    pub fn nodes(&self) -> BTreeSet<NodeId> {
+        let sets = [&self.voters, &self.outgoing, &self.learners];
+        sets.into_iter().flatten().copied().collect()
+    }
+
+    /// The configuration after `steps`, taken in order, if they change one voter at most (§4.1 of the
+    /// thesis).
+    ///
+    /// # Errors
+    /// [`Misstep::IsJoint`], [`Misstep::NoVoters`] and [`Misstep::ManyVoters`].
+    pub fn simple(&self, steps: &[Step]) -> Result<Self, Misstep> {
+        if self.is_joint() {
+            return Err(Misstep::IsJoint);
+        }
+        let next = self.after(steps)?;
+        match self.voters.symmetric_difference(&next.voters).count() {
+            0 | 1 => Ok(next),
+            _ => Err(Misstep::ManyVoters),
+        }
+    }
+
+    /// The joint configuration on the way to the one after `steps` (§4.3 of the thesis).
+    ///
+    /// # Errors
+    /// [`Misstep::IsJoint`], [`Misstep::WasEmpty`] and [`Misstep::NoVoters`].
+    pub fn enter_joint(&self, auto_leave: bool, steps: &[Step]) -> Result<Self, Misstep> {
+        if self.is_joint() {
+            return Err(Misstep::IsJoint);
+        }
+        if self.voters.is_empty() {
+            return Err(Misstep::WasEmpty);
+        }
+        let begun = Self { outgoing: self.voters.clone(), ..self.clone() };
+        Ok(Self { auto_leave, ..begun.after(steps)? })
+    }
+
+    /// The configuration that comes after a joint one.
+    ///
+    /// # Errors
+    /// [`Misstep::IsNotJoint`].
+    pub fn leave_joint(&self) -> Result<Self, Misstep> {
+        if !self.is_joint() {
+            return Err(Misstep::IsNotJoint);
+        }
+        let learners = self.learners.union(&self.learners_next).copied().collect();
+        Ok(Self { voters: self.voters.clone(), learners, ..Self::default() })
+    }
+
+    /// Whether `self` may stand next after `before` in a log: it is the same but for one voter and any
+    /// learners, or enters a joint configuration from it, or leaves it.
+    pub fn may_follow(&self, before: &Self) -> bool {
+        match (before.is_joint(), self.is_joint()) {
+            (false, false) => self.voters.symmetric_difference(&before.voters).count() <= 1,
+            (false, true) => self.outgoing == before.voters,
+            (true, false) => before.leave_joint().as_ref() == Ok(self),
+            (true, true) => false,
+        }
+    }
+
+    fn after(&self, steps: &[Step]) -> Result<Self, Misstep> {
+        let mut next = self.clone();
+        for step in steps {
+            match *step {
+                Step::Voter(node) => {
+                    next.remove(node);
+                    next.voters.insert(node);
+                }
+                Step::Learner(node) => {
+                    next.remove(node);
+                    // No learner may be a voter, and it is one until the joint configuration is left.
+                    let votes = next.outgoing.contains(&node);
+                    let learners = if votes { &mut next.learners_next } else { &mut next.learners };
+                    learners.insert(node);
+                }
+                Step::Remove(node) => next.remove(node),
+            }
+        }
+        if next.voters.is_empty() { Err(Misstep::NoVoters) } else { Ok(next) }
+    }
+
+    fn remove(&mut self, node: NodeId) {
+        self.voters.remove(&node);
+        self.learners.remove(&node);
+        self.learners_next.remove(&node);
+    }
+}
+
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |nodes: &BTreeSet<NodeId>| {
+            let names: Vec<String> = nodes.iter().map(|node| node.get().to_string()).collect();
+            format!("({})", names.join(" "))
+        };
+        write!(f, "voters={}", list(&self.voters))?;
+        if self.is_joint() {
+            write!(f, "&&{}", list(&self.outgoing))?;
+        }
+        if !self.learners.is_empty() {
+            write!(f, " learners={}", list(&self.learners))?;
+        }
+        if !self.learners_next.is_empty() {
+            write!(f, " learners_next={}", list(&self.learners_next))?;
+        }
+        if self.auto_leave { f.write_str(" autoleave") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What an operator wants of the configuration, in one call: see [`Request::Change`].
+///
+/// Each is a goal. Where it is reached already, the change is made all the same, as an entry that
+/// changes nothing: so one that is asked again after an answer was lost is answered alike.
+///
+/// [`Request::Change`]: crate::Request::Change
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// The node votes, whatever it was.
+    AddVoter(NodeId),
+    /// The node, which has no vote, gets the log.
+    AddLearner(NodeId),
+    /// The learner votes.
+    Promote(NodeId),
+    /// The voter becomes a learner.
+    Demote(NodeId),
+    /// The node, voter or learner, takes no part.
+    Remove(NodeId),
+    /// `new` votes in the place of `old`, which takes no part any more. There is no moment at which
+    /// one too many or too few must be up.
+    Replace {
+        /// A voter.
+        old: NodeId,
+        /// Anyone but `old`.
+        new: NodeId,
+    },
+    /// These vote, and no others; who voted and is not among them takes no part any more. Learners
+    /// who are not among them stay.
+    Voters(BTreeSet<NodeId>),
+}
+
+impl Change {
+    /// The configuration to go to from `current`, which is simple: a joint one if more than one voter
+    /// changes.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMember`], [`Error::UnfitMember`], [`Error::LastVoter`], and
+    /// [`Error::ChangeInProgress`] if `current` is joint. Whether the nodes exist is not asked.
+    pub fn apply(&self, current: &Configuration) -> Result<Configuration, Error> {
+        let steps = self.steps(current)?;
+        let next = match current.simple(&steps) {
+            Err(Misstep::ManyVoters) => current.enter_joint(true, &steps),
+            next => next,
+        };
+        next.map_err(|misstep| match misstep {
+            Misstep::NoVoters | Misstep::WasEmpty => Error::LastVoter,
+            Misstep::IsJoint | Misstep::IsNotJoint | Misstep::ManyVoters => Error::ChangeInProgress,
+        })
+    }
+
+    fn steps(&self, current: &Configuration) -> Result<Vec<Step>, Error> {
+        let known = |node: NodeId| {
+            if current.contains(node) { Ok(node) } else { Err(Error::NoSuchMember) }
+        };
+        Ok(match self {
+            Self::AddVoter(node) => vec![Step::Voter(*node)],
+            Self::AddLearner(node) if current.votes(*node) => return Err(Error::UnfitMember),
+            Self::AddLearner(node) => vec![Step::Learner(*node)],
+            Self::Promote(node) => vec![Step::Voter(known(*node)?)],
+            Self::Demote(node) => vec![Step::Learner(known(*node)?)],
+            Self::Remove(node) => vec![Step::Remove(*node)],
+            Self::Replace { old, new } => {
+                let done = !current.contains(*old) && current.votes(*new);
+                if old == new || !(done || current.votes(*old)) {
+                    return Err(Error::UnfitMember);
+                }
+                vec![Step::Voter(*new), Step::Remove(*old)]
+            }
+            Self::Voters(voters) => {
+                let gone = current.voters.difference(voters).map(|&node| Step::Remove(node));
+                gone.chain(voters.iter().map(|&node| Step::Voter(node))).collect()
+            }
+        })
+    }
+}
