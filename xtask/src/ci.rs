@@ -12,6 +12,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let all = "xtask/mutants,xtask/rivals";
     let lints = ["clippy", "--workspace", "--all-targets", "--features", all, "--", "-Dwarnings"];
     step("lints with planted bugs and rivals", &mut cargo(&lints))?;
+    let lints = ["clippy", "--package", "raft", "--no-default-features", "--", "-Dwarnings"];
+    step("lints without metrics and traces", &mut cargo(&lints))?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--features", "harness/rivals"]);
     step("docs", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
     step("tests", &mut cargo(&["xtask", "test"]))?;

@@ -50,6 +50,7 @@ enum Asked {
     Read,
     Write(u64),
     Open,
+    Close,
     Submit(u64),
     Change,
 }
@@ -333,6 +334,11 @@ impl Storm {
     /// A command that is sent until it is answered.
     fn session_request(&mut self, now: Timestamp) -> (Request<Journal>, Asked) {
         let Some(session) = self.session else { return (Request::Open, Asked::Open) };
+        if self.unanswered.is_none() && self.rng.chance(30_000) {
+            // It leaves, and late copies of what it sent come after that.
+            self.session = None;
+            return (Request::Close(session), Asked::Close);
+        }
         let (sequence, command, _) = *self.unanswered.get_or_insert_with(|| {
             self.values += 1;
             self.sequence = self.sequence.next();
@@ -379,6 +385,7 @@ impl Storm {
                 self.changes += 1;
                 return;
             }
+            (Ok(Ok(Reply::Closed)), Asked::Close) => return,
             (Ok(Ok(Reply::Answer(len))), Asked::Read) => What::Read { len },
             (Ok(Ok(reply)), _) => panic!("a strange answer: {reply:?}"),
             (Ok(Err(_)) | Err(_), _) => return,
