@@ -305,7 +305,7 @@ impl<S: StateMachine> Raft<S> {
         if !crate::follower::is_sequel(position, &entries, term) {
             return Err(format!("entries that do not follow {position:?}"));
         }
-        self.log.extend(&entries);
+        self.log.extend(entries);
         Ok(())
     }
 }

@@ -19,7 +19,6 @@ use std::slice;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use smallvec::SmallVec;
 
 use crate::LogIndex;
 use crate::message::Entry;
@@ -125,46 +124,50 @@ pub(crate) fn parts<C>(
 /// Some consecutive entries, of which clones and parts are cheap: they share the entries.
 ///
 /// On the wire, on the disk, to a hash and to the eye it is the list of the entries.
-pub struct Entries<C> {
-    /// One, where they were proposed together and are not many.
-    runs: SmallVec<[Run<C>; 1]>,
+pub struct Entries<C>(Runs<C>);
+
+enum Runs<C> {
+    None,
+    /// What was proposed together, and is not much.
+    One(Run<C>),
+    Many(Arc<[Run<C>]>),
 }
 
 impl<C> Entries<C> {
     /// None.
     pub fn new() -> Self {
-        Self { runs: SmallVec::new() }
+        Self(Runs::None)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.runs.iter().map(Run::len).sum()
+        self.runs().iter().map(Run::len).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.runs().is_empty()
     }
 
     /// The first of them.
     pub fn first(&self) -> Option<&Entry<C>> {
-        self.runs.first()?.first()
+        self.runs().first()?.first()
     }
 
     /// The last of them.
     pub fn last(&self) -> Option<&Entry<C>> {
-        self.runs.last()?.last()
+        self.runs().last()?.last()
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> EntriesIter<'_, C> {
-        EntriesIter(self.runs.iter().flatten())
+        EntriesIter(self.runs().iter().flatten())
     }
 
     /// All but the first `count`, shared.
     #[must_use]
-    pub fn skip(&self, count: usize) -> Self {
-        Self::of(parts(&self.runs, count, usize::MAX))
+    pub fn skip(self, count: usize) -> Self {
+        if count == 0 { self } else { Self::of(parts(self.runs(), count, usize::MAX)) }
     }
 
     /// These parts of runs, put together.
@@ -172,11 +175,32 @@ impl<C> Entries<C> {
     where
         C: 'a,
     {
-        Self { runs: parts.map(|(run, places)| run.part(places)).collect() }
+        Self::of_runs(parts.map(|(run, places)| run.part(places)))
     }
 
-    pub(crate) fn runs(&self) -> &[Run<C>] {
-        &self.runs
+    fn of_runs(mut runs: impl Iterator<Item = Run<C>>) -> Self {
+        let Some(first) = runs.next() else { return Self::new() };
+        match runs.next() {
+            None => Self(Runs::One(first)),
+            Some(second) => Self(Runs::Many([first, second].into_iter().chain(runs).collect())),
+        }
+    }
+
+    fn runs(&self) -> &[Run<C>] {
+        match &self.0 {
+            Runs::None => &[],
+            Runs::One(run) => slice::from_ref(run),
+            Runs::Many(runs) => runs,
+        }
+    }
+
+    /// Puts them at the end of `runs`.
+    pub(crate) fn append_to(self, runs: &mut Vec<Run<C>>) {
+        match self.0 {
+            Runs::None => {}
+            Runs::One(run) => runs.push(run),
+            Runs::Many(more) => runs.extend_from_slice(&more),
+        }
     }
 }
 
@@ -207,7 +231,7 @@ impl<'a, C> IntoIterator for &'a Entries<C> {
 
 impl<C> From<Vec<Entry<C>>> for Entries<C> {
     fn from(mut entries: Vec<Entry<C>>) -> Self {
-        Self { runs: runs_of(&mut entries).collect() }
+        Self::of_runs(runs_of(&mut entries))
     }
 }
 
@@ -225,7 +249,11 @@ impl<C> Default for Entries<C> {
 
 impl<C> Clone for Entries<C> {
     fn clone(&self) -> Self {
-        Self { runs: self.runs.clone() }
+        Self(match &self.0 {
+            Runs::None => Runs::None,
+            Runs::One(run) => Runs::One(run.clone()),
+            Runs::Many(runs) => Runs::Many(Arc::clone(runs)),
+        })
     }
 }
 

@@ -178,7 +178,7 @@ impl<S: StateMachine> Raft<S> {
             }
             self.log.truncate_after(keep);
         }
-        self.log.extend(&entries.skip(held));
+        self.log.extend(entries.skip(held));
         self.save_entries(out);
         true
     }

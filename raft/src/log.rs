@@ -207,15 +207,17 @@ impl<C> Log<C> {
     }
 
     /// Appends entries that are yet to be saved.
-    pub(crate) fn extend(&mut self, entries: &Entries<C>) {
+    pub(crate) fn extend(&mut self, entries: Entries<C>) {
         entries.iter().for_each(|entry| self.history.appended(entry));
         self.close();
-        self.runs.extend_from_slice(entries.runs());
+        entries.append_to(&mut self.runs);
     }
 
     /// Makes runs of what is open.
     fn close(&mut self) {
-        self.runs.extend(runs_of(&mut self.open));
+        if !self.open.is_empty() {
+            self.runs.extend(runs_of(&mut self.open));
+        }
     }
 
     /// Drops everything after `index`, which is not before the base.
@@ -297,7 +299,7 @@ impl<C> Log<C> {
     pub(crate) fn unsaved(&mut self) -> Option<Entries<C>> {
         self.close();
         let saved = self.saved;
-        (saved < self.last_index()).then(|| self.share(saved.next(), usize::MAX))
+        (saved < self.last_in_runs()).then(|| self.share(saved.next(), usize::MAX))
     }
 
     /// Everything up to the end was handed to the disk, as the record that makes `count`.
@@ -407,7 +409,7 @@ mod tests {
                 }
                 Step::Extend(count, later) => {
                     let entries = self.more(count, later).into();
-                    self.log.extend(&entries);
+                    self.log.extend(entries);
                     self.save();
                 }
                 Step::Save => self.save(),

@@ -248,7 +248,7 @@ impl<S: StateMachine> Raft<S> {
                 if !crate::follower::is_sequel(self.log.last(), &entries, self.term) {
                     return Err(format!("entries that do not follow {:?}", self.log.last()));
                 }
-                self.log.extend(&entries);
+                self.log.extend(entries);
             }
             Record::Checkpoint(_) | Record::Piece { .. } => {}
         }
@@ -405,6 +405,11 @@ impl<S: StateMachine> Raft<S> {
     /// it.
     pub fn take_settled(&mut self) -> Vec<Settled<S>> {
         std::mem::take(&mut self.settled)
+    }
+
+    /// As [`take_settled`](Raft::take_settled), for who looks at each once: the memory is kept.
+    pub fn drain_settled(&mut self) -> impl Iterator<Item = Settled<S>> + '_ {
+        self.settled.drain(..)
     }
 
     /// What happened since the last call that an application may want to hear, in order.

@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// How many replicas there are.
 pub(crate) const REPLICAS: usize = 3;
 /// How many bytes a command has.
-const COMMAND: usize = 256;
+pub(crate) const COMMAND: usize = 256;
 /// How often a loop ticks its replicas.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -48,8 +48,31 @@ pub(crate) struct Measured {
     pub(crate) cpu: Duration,
 }
 
+impl Measured {
+    /// From how many commands `took` how long, acknowledged in `elapsed` with `cpu`.
+    pub(crate) fn of(took: &mut [(Duration, usize)], elapsed: Duration, cpu: Duration) -> Self {
+        took.sort_unstable();
+        let done: usize = took.iter().map(|&(_, count)| count).sum();
+        let quantile = |of_thousand: usize| {
+            let mut left = (done * of_thousand).div_ceil(1_000);
+            let reached = took.iter().find(|&&(_, count)| {
+                left = left.saturating_sub(count);
+                left == 0
+            });
+            reached.map_or(Duration::ZERO, |&(took, _)| took)
+        };
+        Self {
+            rate: done as f64 / elapsed.as_secs_f64(),
+            p50: quantile(500),
+            p99: quantile(990),
+            p999: quantile(999),
+            cpu: cpu.div_f64(done.max(1) as f64),
+        }
+    }
+}
+
 /// The processor time that this process has used.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let nanos = time.tv_sec * 1_000_000_000 + time.tv_nsec;
     Duration::from_nanos(u64::try_from(nanos).expect("it starts at zero"))
@@ -61,7 +84,6 @@ pub(crate) struct Client {
     /// When those that are outstanding were proposed: this many at a time.
     asked: VecDeque<(Instant, usize)>,
     open: usize,
-    done: usize,
     /// How many took how long.
     took: Vec<(Duration, usize)>,
     pattern: u8,
@@ -78,7 +100,6 @@ impl Client {
             outstanding,
             asked: VecDeque::new(),
             open: 0,
-            done: 0,
             took: Vec::new(),
             pattern: 0,
             begun: Instant::now(),
@@ -104,7 +125,6 @@ impl Client {
 
     pub(crate) fn answered(&mut self, now: Instant, mut count: usize) {
         self.open -= count;
-        self.done += count;
         while count > 0 {
             let (asked, left) = self.asked.front_mut().expect("only what was asked is answered");
             let part = count.min(*left);
@@ -121,30 +141,11 @@ impl Client {
     pub(crate) fn over(&mut self, now: Instant) -> Option<Measured> {
         if self.warm_at.is_none() && now - self.begun >= self.span / 10 {
             self.warm_at = Some((now, cpu_time()));
-            self.done = 0;
             self.took.clear();
         }
         let (warm_at, cpu) = self.warm_at?;
-        (now - self.begun >= self.span).then(|| self.measured(now - warm_at, cpu_time() - cpu))
-    }
-
-    fn measured(&mut self, elapsed: Duration, cpu: Duration) -> Measured {
-        self.took.sort_unstable();
-        let quantile = |of_thousand: usize| {
-            let mut left = (self.done * of_thousand).div_ceil(1_000);
-            let reached = self.took.iter().find(|&&(_, count)| {
-                left = left.saturating_sub(count);
-                left == 0
-            });
-            reached.map_or(Duration::ZERO, |&(took, _)| took)
-        };
-        Measured {
-            rate: self.done as f64 / elapsed.as_secs_f64(),
-            p50: quantile(500),
-            p99: quantile(990),
-            p999: quantile(999),
-            cpu: cpu.div_f64(self.done.max(1) as f64),
-        }
+        (now - self.begun >= self.span)
+            .then(|| Measured::of(&mut self.took, now - warm_at, cpu_time() - cpu))
     }
 }
 

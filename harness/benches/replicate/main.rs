@@ -4,7 +4,8 @@
 //! Every library is driven by the same two loops (`drive.rs`): all replicas on one thread, and a
 //! thread a replica. A loop hands a replica everything that waits for it, then lets it flush once;
 //! messages are moved, never encoded. Each library batches as well as it can: see its own file. One
-//! client keeps a stated number of commands outstanding. Runs alternate, so that what the machine
+//! client keeps a stated number of commands outstanding. Only openraft, which is made of tasks, is
+//! driven in a way of its own (`open_raft.rs`), among those that have threads. Runs alternate, so that what the machine
 //! does in the meantime hits all alike; the table gives the median of the rounds and the spread.
 //!
 //! Without the feature `rivals` only ours runs.
@@ -12,6 +13,8 @@
 mod drive;
 #[cfg(feature = "rivals")]
 mod omni;
+#[cfg(feature = "rivals")]
+mod open_raft;
 mod ours;
 #[cfg(feature = "rivals")]
 mod raft_rs;
@@ -62,6 +65,8 @@ fn main() {
                 threads::<omni::Omni>(),
                 #[cfg(feature = "rivals")]
                 threads::<raft_rs::RaftRs>(),
+                #[cfg(feature = "rivals")]
+                Rower { name: open_raft::NAME, run: open_raft::run },
             ],
         ),
     ];

@@ -36,6 +36,10 @@ impl StateMachine for Nothing {
 
 type Out = Effects<Message<Bytes>, Record<Bytes>, (), ()>;
 
+/// How many entries are kept once compacted, and how many more come before the next time: as the
+/// others do.
+const KEPT: u64 = 32_768;
+
 pub(crate) struct Ours {
     raft: Raft<Nothing>,
     out: Out,
@@ -57,7 +61,9 @@ impl Replica for Ours {
         let least = Duration::from_millis(if place == 0 { 200 } else { 2_000 });
         let config = Config::new(Nothing)
             .with_election_timeout(least..=least * 2)
-            .with_heartbeat(Duration::from_millis(100));
+            .with_heartbeat(Duration::from_millis(100))
+            .with_snapshot_every(KEPT)
+            .with_keep_behind(KEPT);
         let now = Now { monotonic: Timestamp::from_millis(1_000), wall: WallTime::from_nanos(0) };
         let members = Members::first(REPLICAS).expect("there are some");
         let boot = Boot { id: id(place), members, now, seed: place as u64, records: Vec::new() };
@@ -98,7 +104,7 @@ impl Replica for Ours {
                     Effect::Respond { .. } | Effect::Emit(()) => unreachable!("not by the core"),
                 }
             }
-            for settled in self.raft.take_settled() {
+            for settled in self.raft.drain_settled() {
                 match settled {
                     Settled::Applied { request, .. } => done += usize::from(request.is_some()),
                     Settled::Failed { error, .. } => panic!("the run is void: {error}"),
