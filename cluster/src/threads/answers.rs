@@ -3,7 +3,7 @@
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::{Completion, NoAnswer, RequestId, Timestamp};
 
@@ -88,11 +88,17 @@ pub(super) fn next<T>(
     spins: u32,
     until: Option<Instant>,
 ) -> Result<T, RecvTimeoutError> {
-    if let Ok(found) = inbox.try_recv() {
-        return Ok(found);
+    match inbox.try_recv() {
+        Ok(found) => return Ok(found),
+        Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+        Err(TryRecvError::Empty) => {}
     }
-    let near = Instant::now() + SPINNING_MAX;
-    if until.is_none_or(|until| until > near) {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    // A channel looks again by itself, for microseconds, even if the time is over.
+    if left == Some(Duration::ZERO) {
+        return Err(RecvTimeoutError::Timeout);
+    }
+    if left.is_none_or(|left| left > SPINNING_MAX) {
         for _ in 0..spins {
             std::thread::yield_now();
             if let Ok(found) = inbox.try_recv() {

@@ -1,6 +1,5 @@
 //! The thread under one node.
 
-use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use crate::store::StoreError;
 
 use super::Refusal;
 use super::answers::{self, Answers, ById, Outbox};
-use super::links::{Fate, Links};
+use super::links::{Delayed, Fate, Links};
 use super::medium::Medium;
 
 /// What reaches a host.
@@ -629,31 +628,3 @@ impl<N: Node> Drop for Host<N> {
         self.deliver();
     }
 }
-
-/// A message that a link fault holds back. Ordered so that the soonest is the greatest.
-struct Delayed<N: Node> {
-    due: Instant,
-    count: u64,
-    from: NodeId,
-    body: N::Message,
-}
-
-impl<N: Node> Ord for Delayed<N> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.due, other.count).cmp(&(self.due, self.count))
-    }
-}
-
-impl<N: Node> PartialOrd for Delayed<N> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<N: Node> PartialEq for Delayed<N> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<N: Node> Eq for Delayed<N> {}

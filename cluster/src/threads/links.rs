@@ -1,11 +1,12 @@
 //! Faults of the links between threads.
 
+use std::cmp;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fault::Cuts;
-use crate::{Fault, LinkFault, NodeId, Rng};
+use crate::{Fault, LinkFault, Node, NodeId, Rng};
 
 /// What all senders look at before they send. Costs one load while nothing is wrong.
 pub(super) struct Links {
@@ -63,3 +64,32 @@ impl Links {
         Fate::Once(delay)
     }
 }
+
+/// A message that a link fault holds back. Ordered so that the soonest is the greatest.
+pub(super) struct Delayed<N: Node> {
+    pub(super) due: Instant,
+    /// How many were held back before it.
+    pub(super) count: u64,
+    pub(super) from: NodeId,
+    pub(super) body: N::Message,
+}
+
+impl<N: Node> Ord for Delayed<N> {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
+        (other.due, other.count).cmp(&(self.due, self.count))
+    }
+}
+
+impl<N: Node> PartialOrd for Delayed<N> {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<N: Node> PartialEq for Delayed<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == cmp::Ordering::Equal
+    }
+}
+
+impl<N: Node> Eq for Delayed<N> {}

@@ -8,6 +8,10 @@
 //! driven in a way of its own (`open_raft.rs`), among those that have threads. Runs alternate, so that what the machine
 //! does in the meantime hits all alike; the table gives the median of the rounds and the spread.
 //!
+//! "On disk" is the same work with every replica's log on the real disk, synced before anything that
+//! depends on it is said. "The disk itself" is what that cannot be faster than: three threads that
+//! each append 4 KiB and sync, at the same time.
+//!
 //! Without the feature `rivals` only ours runs.
 
 mod drive;
@@ -16,6 +20,7 @@ mod omni;
 #[cfg(feature = "rivals")]
 mod open_raft;
 mod ours;
+mod plain;
 #[cfg(feature = "rivals")]
 mod raft_rs;
 mod table;
@@ -45,7 +50,7 @@ fn main() {
     let filter = args.iter().find(|arg| !arg.starts_with("--"));
     let (rounds, span) = if quick { (1, 10) } else { (5, 400) };
     let span = Duration::from_millis(span);
-    let loops = [
+    let loops: [(&str, Vec<Rower>, &[usize]); 4] = [
         (
             "one thread",
             vec![
@@ -55,6 +60,7 @@ fn main() {
                 #[cfg(feature = "rivals")]
                 one_thread::<raft_rs::RaftRs>(),
             ],
+            &[1, 64, 256, 1024, 4096],
         ),
         (
             "a thread a replica",
@@ -68,14 +74,29 @@ fn main() {
                 #[cfg(feature = "rivals")]
                 Rower { name: open_raft::NAME, run: open_raft::run },
             ],
+            &[1, 64, 256, 1024, 4096],
+        ),
+        (
+            "on disk",
+            vec![
+                Rower { name: "raft (ours), as shipped", run: ours::on_journals },
+                #[cfg(feature = "rivals")]
+                threads::<raft_rs::OnFile>(),
+            ],
+            &[1, 64, 256, 1024],
+        ),
+        (
+            "the disk itself",
+            vec![Rower { name: "4 KiB appends, three at once", run: plain::appends }],
+            &[1],
         ),
     ];
-    for (title, rowers) in loops {
+    for (title, rowers, counts) in loops {
         if filter.is_some_and(|filter| !title.contains(filter.as_str())) {
             continue;
         }
         println!("{title}: {rounds} rounds of {span:?} each");
-        for outstanding in [1, 64, 256, 1024, 4096] {
+        for &outstanding in counts {
             let mut runs: Vec<Vec<Measured>> = rowers.iter().map(|_| Vec::new()).collect();
             for _ in 0..rounds {
                 for (rower, runs) in rowers.iter().zip(&mut runs) {

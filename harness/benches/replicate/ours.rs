@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cluster::store::journals_in;
 use cluster::threads::{Options, Threads};
 use cluster::{
     Boot, Cluster as _, Effect, Effects, Members, Node as _, NodeId, Now, RequestId, Timestamp,
@@ -11,6 +12,7 @@ use cluster::{
 };
 use raft::{Config, Image, LogIndex, Message, Raft, Record, Request, Settled, StateMachine};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use crate::drive::{Client, Measured, REPLICAS, Replica};
 
@@ -124,10 +126,30 @@ impl Replica for Ours {
 /// The threads world, which is what a user of the crate runs: clients' channels, deadlines, faults
 /// and all.
 pub(crate) fn as_shipped(outstanding: usize, span: Duration) -> Measured {
-    let members = Members::first(REPLICAS).expect("there are some");
-    let mut cluster =
-        Threads::<Raft<Nothing>>::start(Config::new(Nothing), members, Options::default())
-            .expect("the defaults are valid");
+    let cluster = Threads::start(config(), members(), Options::default());
+    serve(cluster.expect("the defaults are valid"), outstanding, span)
+}
+
+/// The same, with its log on the disk: a journal a node.
+pub(crate) fn on_journals(outstanding: usize, span: Duration) -> Measured {
+    let directory = TempDir::new().expect("there is room for a directory");
+    let open = journals_in(directory.path());
+    let cluster = Threads::start_on(config(), members(), Options::default(), open);
+    serve(cluster.expect("the defaults are valid"), outstanding, span)
+}
+
+fn members() -> Members {
+    Members::first(REPLICAS).expect("there are some")
+}
+
+/// The defaults, but for elections: long enough that a busy machine deposes nobody.
+fn config() -> Config<Nothing> {
+    Config::new(Nothing).with_election_timeout(PATIENCE..=PATIENCE * 2)
+}
+
+const PATIENCE: Duration = Duration::from_millis(300);
+
+fn serve(mut cluster: Threads<Raft<Nothing>>, outstanding: usize, span: Duration) -> Measured {
     let leader = loop {
         let mut nodes = (1..=REPLICAS as u32).map(NodeId::new);
         if let Some(leader) = nodes.find(|&node| cluster.state(node).leads()) {
@@ -142,16 +164,17 @@ pub(crate) fn as_shipped(outstanding: usize, span: Duration) -> Measured {
             cluster.shutdown();
             return measured;
         }
-        for _ in 0..client.top_up(now) {
-            cluster.submit(leader, Request::Write(client.command()));
-        }
+        let commands = 0..client.top_up(now);
+        cluster.submit_all(leader, commands.map(|_| Request::Write(client.command())));
         let mut until = Timestamp::MAX;
-        while let Some(done) = cluster.poll(until) {
-            let answer = done.outcome.expect("nobody goes down");
+        let mut done = 0;
+        while let Some(completion) = cluster.poll(until) {
+            let answer = completion.outcome.expect("nobody goes down");
             answer.expect("the leader leads on");
-            client.answered(Instant::now(), 1);
+            done += 1;
             // What else is there already.
             until = Timestamp::ZERO;
         }
+        client.answered(Instant::now(), done);
     }
 }

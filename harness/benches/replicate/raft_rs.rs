@@ -1,18 +1,21 @@
 //! tikv's `raft`, by its `RawNode`: its own storage in memory, compacted as it grows, and what was
-//! proposed in a batch in one message.
+//! proposed in a batch in one message. On a disk, it writes a plain log file.
 
 use bytes::Bytes;
 use tikv_raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use tikv_raft::storage::MemStorage;
-use tikv_raft::{Config, RawNode, StateRole};
+use tikv_raft::{Config, RawNode, Ready, StateRole};
 
 use crate::drive::{REPLICAS, Replica};
+use crate::plain::PlainLog;
 
 /// After how many applied entries they are compacted.
 const COMPACT: u64 = 65_536;
 
 pub(crate) struct RaftRs {
     place: usize,
+    /// Where entries and hard states go before they are acknowledged, if anywhere but memory.
+    file: Option<PlainLog>,
     raw: RawNode<MemStorage>,
     proposed: Vec<Entry>,
     compacted: u64,
@@ -36,7 +39,7 @@ impl Replica for RaftRs {
             MemStorage::new_with_conf_state(((1..=REPLICAS as u64).collect::<Vec<_>>(), vec![]));
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&config, storage, &logger).expect("a sound configuration");
-        Self { place, raw, proposed: Vec::new(), compacted: 0 }
+        Self { place, file: None, raw, proposed: Vec::new(), compacted: 0 }
     }
 
     fn leads(&self) -> bool {
@@ -80,6 +83,9 @@ impl Replica for RaftRs {
                     storage.set_hardstate(hard.clone());
                 }
             }
+            if let Some(file) = &mut self.file {
+                write(file, &ready);
+            }
             post(ready.take_persisted_messages());
             let mut light = self.raw.advance(ready);
             post(light.take_messages());
@@ -92,6 +98,52 @@ impl Replica for RaftRs {
             self.raw.mut_store().wl().compact(self.compacted).expect("it is applied");
         }
         done
+    }
+}
+
+/// Writes to `file` what must be durable before anything else happens: at once, with one sync.
+fn write(file: &mut PlainLog, ready: &Ready) {
+    for entry in ready.entries() {
+        file.push(&[&entry.term.to_le_bytes(), &entry.index.to_le_bytes(), &entry.data]);
+    }
+    if let Some(hard) = ready.hs() {
+        let [term, vote, commit] = [hard.term, hard.vote, hard.commit].map(u64::to_le_bytes);
+        file.push(&[&term, &vote, &commit]);
+    }
+    if ready.must_sync() {
+        file.sync();
+    }
+}
+
+/// The same on a plain log file.
+pub(crate) struct OnFile(RaftRs);
+
+impl Replica for OnFile {
+    type Message = Message;
+    const NAME: &'static str = "raft (tikv), plain file";
+
+    fn new(place: usize) -> Self {
+        Self(RaftRs { file: Some(PlainLog::new()), ..RaftRs::new(place) })
+    }
+
+    fn leads(&self) -> bool {
+        self.0.leads()
+    }
+
+    fn propose(&mut self, command: Bytes) {
+        self.0.propose(command);
+    }
+
+    fn receive(&mut self, from: usize, message: Message) {
+        self.0.receive(from, message);
+    }
+
+    fn tick(&mut self) {
+        self.0.tick();
+    }
+
+    fn flush(&mut self, send: &mut dyn FnMut(usize, Message)) -> usize {
+        self.0.flush(send)
     }
 }
 
