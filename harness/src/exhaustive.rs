@@ -67,7 +67,7 @@ impl Run {
 
 /// All runs, in the order in which to read them.
 pub fn runs() -> impl Iterator<Item = Run> {
-    [bully::RUNS, raft::RUNS, locks::RUNS, service::RUNS, quorum::RUNS]
+    [bully::RUNS, raft::RUNS, raft::membership::RUNS, locks::RUNS, service::RUNS, quorum::RUNS]
         .into_iter()
         .flatten()
         .copied()

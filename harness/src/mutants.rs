@@ -132,14 +132,25 @@ pub fn hunt(planted: &Planted, scenario: &Scenario, base: u64, seeds: u64) -> Op
     })
 }
 
-/// The scenario that catches `planted` with the fewest seeds, of at most `seeds`.
-pub fn scan(planted: &Planted, seeds: u64) -> Option<Caught> {
-    let mut best: Option<Caught> = None;
-    for scenario in scenario::ALL.iter().filter(|scenario| scenario.beyond.is_none()) {
-        let least = best.map_or(seeds, |best| best.seeds - 1);
-        best = hunt(planted, scenario, 1, least).or(best);
-    }
-    best
+/// The median of what hunts with at most `seeds` seeds from each of [`BASES`] take; none if one of
+/// them is in vain.
+fn median(planted: &Planted, scenario: &Scenario, seeds: u64) -> Option<Caught> {
+    let hunts = BASES.iter().map(|&base| hunt(planted, scenario, base, seeds));
+    let mut hunts = hunts.collect::<Option<Vec<_>>>()?;
+    hunts.sort_by_key(|caught| caught.seeds);
+    Some(hunts[hunts.len() / 2])
+}
+
+/// What a planted change is tried by.
+fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    scenario::ALL.iter().filter(|scenario| scenario.beyond.is_none())
+}
+
+/// The scenario that catches `planted` with the fewest seeds, by the median of several hunts of at
+/// most [`SEEDS`] each.
+pub fn scan(planted: &Planted) -> Option<Caught> {
+    let caught = scenarios().filter_map(|scenario| median(planted, scenario, SEEDS));
+    caught.min_by_key(|caught| caught.seeds)
 }
 
 /// With how many seeds a bug must be caught: as many as a cell of an ordinary run has.
@@ -159,6 +170,12 @@ pub enum Verdict {
     },
     /// It was not.
     Missed,
+}
+
+impl Verdict {
+    fn by_suite(Caught { scenario, guarantee, seeds }: Caught) -> Self {
+        Self::Caught { by: Detector::Suite { scenario, guarantee }, seeds }
+    }
 }
 
 /// What catches bugs.
@@ -188,14 +205,7 @@ pub fn judge(planted: &Planted) -> Verdict {
         .find(|(place, name, _)| *place == planted.place && *name == planted.name);
     let Some((_, _, scenario)) = known else { return search(planted) };
     let scenario = Scenario::named(scenario).expect("the known scenarios exist");
-    let mut hunts: Vec<Caught> =
-        BASES.iter().filter_map(|&base| hunt(planted, &scenario, base, SEEDS)).collect();
-    if hunts.len() < BASES.len() {
-        return Verdict::Missed;
-    }
-    hunts.sort_by_key(|caught| caught.seeds);
-    let Caught { scenario, guarantee, seeds } = hunts[hunts.len() / 2];
-    Verdict::Caught { by: Detector::Suite { scenario, guarantee }, seeds }
+    median(planted, &scenario, SEEDS).map_or(Verdict::Missed, Verdict::by_suite)
 }
 
 /// Whether a search of every schedule finds `planted`.
@@ -213,10 +223,6 @@ fn search(planted: &Planted) -> Verdict {
 
 /// Whether some scenario takes `planted` for a bug.
 pub fn judge_harmless(planted: &Planted) -> Verdict {
-    match scan(planted, SEEDS / 10) {
-        Some(Caught { scenario, guarantee, seeds }) => {
-            Verdict::Caught { by: Detector::Suite { scenario, guarantee }, seeds }
-        }
-        None => Verdict::Missed,
-    }
+    let caught = scenarios().find_map(|scenario| hunt(planted, scenario, 1, SEEDS / 10));
+    caught.map_or(Verdict::Missed, Verdict::by_suite)
 }

@@ -57,11 +57,20 @@ pub(crate) struct CatchUp {
 }
 
 /// A node that takes no part any more, and is told so.
-#[derive(Clone, Copy, Debug, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Departing {
     pub(crate) place: usize,
     /// Where the configuration stands that leaves it out.
-    index: LogIndex,
+    pub(crate) index: LogIndex,
+    /// When that was appended.
+    since: Timestamp,
+}
+
+impl Departing {
+    /// Since when it has been silent, of what it could say of its departure.
+    pub(crate) fn silent_since(&self, heard: &[Timestamp]) -> Timestamp {
+        heard[self.place].max(self.since)
+    }
 }
 
 /// How those stand who catch up.
@@ -77,6 +86,11 @@ impl CatchUp {
         &self.joining
     }
 
+    /// Since when the node at `place` has been silent in this round.
+    pub(crate) fn silent_since(&self, place: usize, heard: &[Timestamp]) -> Timestamp {
+        heard[place].max(self.since)
+    }
+
     /// Writes all but moments.
     pub(crate) fn fingerprint(&self, into: &mut impl Hasher) {
         (self.request, &self.next, &self.joining, self.round, self.goal).hash(into);
@@ -90,7 +104,9 @@ impl CatchUp {
         last: LogIndex,
         (shortest, longest): (Duration, Duration),
     ) -> Standing {
-        let silent = |&place: &usize| now.monotonic.since(leadership.heard[place]) >= longest;
+        let silent = |&place: &usize| {
+            now.monotonic.since(self.silent_since(place, &leadership.heard)) >= longest
+        };
         if self.joining.iter().any(silent) {
             return Standing::Hopeless;
         }
@@ -264,8 +280,9 @@ impl<S: StateMachine> Raft<S> {
         let known = |place| leadership.targets.contains(&place) && !left(place);
         let new: Vec<_> = everyone.iter().copied().filter(|&place| !known(place)).collect();
         leadership.welcome(now, new, last);
+        let since = now.monotonic;
         let gone = before.iter().copied().filter(|place| !everyone.contains(place));
-        leadership.departing.extend(gone.map(|place| Departing { place, index }));
+        leadership.departing.extend(gone.map(|place| Departing { place, index, since }));
         leadership.retarget(everyone);
     }
 
@@ -278,13 +295,13 @@ impl<S: StateMachine> Raft<S> {
             return;
         }
         let Leadership { departing, followers, heard, .. } = &mut **leadership;
-        departing.retain(|&Departing { place, index }| {
-            let follower = &mut followers[place];
-            if commit >= index && follower.matched >= index && !follower.told {
+        departing.retain(|it| {
+            let follower = &mut followers[it.place];
+            if commit >= it.index && follower.matched >= it.index && !follower.told {
                 (follower.due, follower.told) = (true, true);
                 return true;
             }
-            !follower.told && now.monotonic.since(heard[place]) < patience
+            !follower.told && now.monotonic.since(it.silent_since(heard)) < patience
         });
         leadership.retarget(&self.log.seated().everyone);
     }

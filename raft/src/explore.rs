@@ -211,9 +211,10 @@ impl<S: StateMachine> Raft<S> {
         into: &mut Fingerprint,
     ) {
         let patience = self.config.quorum_patience();
-        leadership.departing.hash(into);
+        into.write_usize(leadership.departing.len());
         for departing in &leadership.departing {
-            into.write_u64(frame.until(leadership.heard[departing.place] + patience));
+            (departing.place, departing.index).hash(into);
+            into.write_u64(frame.until(departing.silent_since(&leadership.heard) + patience));
         }
         leadership.change.as_ref().map(std::mem::discriminant).hash(into);
         match &leadership.change {
@@ -221,7 +222,8 @@ impl<S: StateMachine> Raft<S> {
                 catch_up.fingerprint(into);
                 into.write_u64(frame.until(catch_up.since + self.config.stick_for()));
                 for &place in catch_up.joining() {
-                    into.write_u64(frame.until(leadership.heard[place] + patience));
+                    let since = catch_up.silent_since(place, &leadership.heard);
+                    into.write_u64(frame.until(since + patience));
                 }
             }
             Some(Ongoing::Joint(request)) => request.hash(into),

@@ -49,7 +49,7 @@ mod planted {
         };
         if args.scan {
             for planted in mutants::all().into_iter().filter(wanted) {
-                println!("{planted}: {:?}", mutants::scan(&planted, mutants::SEEDS));
+                println!("{planted}: {:?}", mutants::scan(&planted));
             }
             return Ok(ExitCode::SUCCESS);
         }

@@ -1,6 +1,7 @@
 //! Raft: every schedule of an election, of replication under a crash, of reads beside a change of
 //! leader, and of what follows figure 8 of the paper.
 
+pub(super) mod membership;
 mod properties;
 
 use ::raft::{
@@ -588,14 +589,14 @@ pub(super) fn stages(mutant: ::raft::Mutant) -> Vec<Stage<Config<Cell>>> {
         | Mutant::UnverifiedSnapshot
         | Mutant::AcknowledgesSnapshotBeforeDurable
         | Mutant::CompactsPastInstalls => Vec::new(),
+        Mutant::CountsOutgoingOnly | Mutant::ChangesManyAtOnce | Mutant::LeavesJointEarly => {
+            vec![stage("joint consensus", membership::joint)]
+        }
         // Left to the crate's own tests.
-        Mutant::CountsOutgoingOnly
-        | Mutant::CountsLearners
+        Mutant::CountsLearners
         | Mutant::LearnersStand
         | Mutant::ChangesBeforeNoop
         | Mutant::ChangesTwiceAtOnce
-        | Mutant::ChangesManyAtOnce
-        | Mutant::LeavesJointEarly
         | Mutant::StaysJoint
         | Mutant::AddsWithoutCatchUp
         | Mutant::RemovedCountsItself

@@ -33,6 +33,7 @@ pub(super) const SCENARIOS: &[(&str, &str, &str)] = &[
     ("raft", "FixedTimeouts", "steady"),
     ("raft", "CommitsAllAtBoot", "heal-then-crash"),
     ("raft", "AppliesBackwards", "crash-cascade"),
+    ("raft", "AppliesRetries", "crash-mid-batch"),
     ("dlock", "TokenForgottenWhenFree", "steady"),
     ("dlock", "TokenKeptOnRegrant", "steady"),
     ("dlock", "ReleaseByAnyone", "steady"),

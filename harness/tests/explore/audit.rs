@@ -39,6 +39,13 @@ fn raft_beyond_the_paper() {
 }
 
 #[test]
+fn raft_while_who_takes_part_changes() {
+    check("raft", "joint consensus");
+    check("raft", "replacement");
+    check("raft", "removal");
+}
+
+#[test]
 fn raft_with_clocks_alike() {
     check("raft", "calm");
 }

@@ -79,6 +79,9 @@ runs! {
     raft_handed_over: "raft", "handed over";
     raft_calm_guarded: "raft", "calm, guarded";
     raft_reads_at_a_follower: "raft", "reads, follower";
+    raft_joint_consensus: "raft", "joint consensus";
+    raft_replacement: "raft", "replacement";
+    raft_removal: "raft", "removal";
     dlock_table_of_three: "dlock", "table, 3 owners";
     dlock_table_of_two: "dlock", "table, 2 owners";
     dlock_failover: "dlock", "service, failover";
