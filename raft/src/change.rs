@@ -20,10 +20,11 @@ use cluster::{Now, RequestId, Timestamp};
 use crate::configuration::{Change, Configuration};
 use crate::history::stranger;
 use crate::leader::Leadership;
-use crate::message::{Entry, Payload, Settled};
+use crate::message::{Entry, Payload};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::progress::Progress;
+use crate::request::Settled;
 use crate::{Error, LogIndex, StateMachine};
 
 /// How many rounds a node has to catch up: "such as 10" (§4.2.1 of the thesis).

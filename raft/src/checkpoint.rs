@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
 use crate::history::stranger;
-use crate::message::{Checkpoint, Event, Record};
+use crate::message::{Checkpoint, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part as Role, Raft};
 use crate::progress::Pace;
+use crate::request::Event;
 use crate::session::Sessions;
 use crate::snapshot::{Chunk, Held, Part, Pieces, Snapshot, Unreadable, decode, encode};
 use crate::{LogIndex, Position, StateMachine};

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use cluster::{NodeId, Now, PersistCount};
 
-use crate::message::{Event, Message, Settled};
+use crate::message::Message;
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::quorum::Tally;
+use crate::request::{Event, Settled};
 use crate::{Error, Position, StateMachine, Term};
 
 /// What a candidate knows.

@@ -3,9 +3,10 @@
 use cluster::{NodeId, Now};
 
 use crate::entries::Entries;
-use crate::message::{Append, Appended, Event, Message, Record};
+use crate::message::{Append, Appended, Message, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
+use crate::request::Event;
 use crate::{LogIndex, Position, Round, StateMachine, Term};
 
 /// What a follower owes its leader at the end of a batch.

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use cluster::{NodeId, Now};
 
 use crate::checkpoint::{Restored, Writing};
-use crate::message::{Append, Appended, Event, Install, Installed, Message, Settled};
+use crate::message::{Append, Appended, Install, Installed, Message};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::progress::{Pace, Progress};
+use crate::request::{Event, Settled};
 use crate::snapshot::{Chunk, Held, Pieces, SnapshotId};
 use crate::{LogIndex, Position, Round, StateMachine, Term};
 

@@ -165,6 +165,7 @@ mod log;
 mod progress;
 pub mod quorum;
 mod reads;
+mod request;
 mod transfer;
 
 pub mod invariants;
@@ -186,12 +187,12 @@ pub use group::{Builder, Group};
 pub use id::{LogIndex, Position, Round, Sequence, SessionId, Term};
 pub use machine::StateMachine;
 pub use message::{
-    Append, Appended, Checkpoint, Entry, Event, Install, Installed, Message, Payload, ReadLevel,
-    ReadTag, Record, Reply, Request, Response, Settled,
+    Append, Appended, Checkpoint, Entry, Install, Installed, Message, Payload, ReadTag, Record,
 };
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;
 pub use node::Raft;
+pub use request::{Event, ReadLevel, Reply, Request, Response, Settled};
 pub use session::Submission;
 pub use snapshot::{Chunk, Image, Part, Snapshot, SnapshotId, Unreadable};
 pub use status::Status;

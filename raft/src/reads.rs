@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use cluster::{NodeId, Now, RequestId, Timestamp};
 
 use crate::leader::Leadership;
-use crate::message::{Message, ReadLevel, ReadTag, Settled};
+use crate::message::{Message, ReadTag};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
+use crate::request::{ReadLevel, Settled};
 use crate::{Error, LogIndex, Round, StateMachine};
 
 /// The linearizable reads that wait at a leader.

@@ -8,9 +8,10 @@
 
 use cluster::{NodeId, Now, RequestId, Timestamp};
 
-use crate::message::{Message, Settled};
+use crate::message::Message;
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
+use crate::request::Settled;
 use crate::{Error, StateMachine, Term};
 
 /// A transfer under way, as the leader knows it.

@@ -3,6 +3,8 @@
 
 pub(super) mod membership;
 mod properties;
+#[cfg(feature = "mutants")]
+mod stages;
 
 use ::raft::{
     Config, Error, Image, LogIndex, Raft, ReadLevel, Reply, Request, Response, StateMachine,
@@ -14,9 +16,9 @@ use cluster::{Members, NodeId};
 use serde::{Deserialize, Serialize};
 
 use self::properties::{Figure3, heard, led, over};
-use super::atomic::{Atomic, Does, Says};
 #[cfg(feature = "mutants")]
-use super::hunt::Stage;
+pub(super) use self::stages::stages;
+use super::atomic::{Atomic, Does, Says};
 use super::{Expected, Run};
 
 /// A register.
@@ -523,85 +525,3 @@ pub(super) const RUNS: &[Run] = &[
         explore: |limits| levels(config(), ReadLevel::Follower, limits),
     },
 ];
-
-/// Where a planted bug should show.
-#[cfg(feature = "mutants")]
-pub(super) fn stages(mutant: ::raft::Mutant) -> Vec<Stage<Config<Cell>>> {
-    use ::raft::Mutant;
-    let stage = |name, explore| Stage { name, explore };
-    match mutant {
-        Mutant::VotesTwice | Mutant::VotesBeforeDurable => vec![stage("election", election)],
-        Mutant::CandidateIgnoresLeader => vec![stage("rivals", rivals)],
-        Mutant::CommitsOldTerms => vec![stage("figure 8", figure8)],
-        Mutant::ReadsWithoutQuorum | Mutant::ReadsBeforeNoop => vec![stage("reads", reads)],
-        Mutant::AcknowledgesBeforeDurable
-        | Mutant::CountsItselfBeforeDurable
-        | Mutant::CommitsAllAtBoot
-        | Mutant::NoUpToDateCheck
-        | Mutant::CommitsWithoutMajority => vec![stage("failover", failover)],
-        Mutant::HeartbeatsTwiceAsOften | Mutant::NoopTwice => {
-            vec![stage("failover", failover)]
-        }
-        Mutant::FixedTimeouts => vec![stage("start", start)],
-        Mutant::IgnoresHigherTerm => vec![stage("deposed", deposed)],
-        Mutant::AppliesBackwards | Mutant::TruncatesAlways => {
-            vec![stage("replication", replication)]
-        }
-        Mutant::CommitsOnRefusal | Mutant::CommitsBeyondVerified => {
-            vec![stage("figure 8", figure8)]
-        }
-        Mutant::NoPreviousCheck => vec![stage("conflict", conflict)],
-        Mutant::AcknowledgesOwnLast => {
-            vec![stage("overtaken, 5 in flight", |config, limits| overtaken(config, 5, limits))]
-        }
-        Mutant::LengthBeforeTerm => vec![stage("behind", behind)],
-        Mutant::TransferRespectsLoyalty => vec![stage("handed over", handed_over)],
-        Mutant::FollowerReadsUnconfirmed | Mutant::FollowerReadsUnapplied => {
-            vec![stage("reads, follower", |config, limits| {
-                levels(config, ReadLevel::Follower, limits)
-            })]
-        }
-        // Left to the crate's own tests.
-        Mutant::PreVoteRaisesTerm
-        | Mutant::PreVoteResetsTimer
-        | Mutant::PreVoteHidesTerm
-        | Mutant::RefusesItsOwnLeader
-        | Mutant::LendsNothing
-        | Mutant::LeadsWithoutQuorum
-        | Mutant::LeadsOnAHungDisk
-        | Mutant::SlowDiskStands
-        | Mutant::TransfersToALaggard
-        | Mutant::ProposesDuringTransfer
-        | Mutant::KeepsLeaseAfterTransfer
-        | Mutant::LeaseNeverEnds
-        | Mutant::LeaseIgnoresDrift
-        | Mutant::ForgetsLeaseAtBoot
-        | Mutant::OldReadIndex => Vec::new(),
-        Mutant::ForgetsBeforeDurable => vec![stage("compaction", compaction)],
-        // Left to the crate's own tests: sessions and damaged parts are not explored, a snapshot in
-        // the place of a conflicting log needs more elections than fit, and to send more than needed
-        // is slow, not wrong.
-        Mutant::AppliesRetries
-        | Mutant::ClosesWhereAsked
-        | Mutant::ForgetsSessions
-        | Mutant::RefusesBelowSnapshot
-        | Mutant::KeepsConflictAfterInstall
-        | Mutant::UnverifiedSnapshot
-        | Mutant::AcknowledgesSnapshotBeforeDurable
-        | Mutant::CompactsPastInstalls => Vec::new(),
-        Mutant::CountsOutgoingOnly | Mutant::ChangesManyAtOnce | Mutant::LeavesJointEarly => {
-            vec![stage("joint consensus", membership::joint)]
-        }
-        // Left to the crate's own tests.
-        Mutant::CountsLearners
-        | Mutant::LearnersStand
-        | Mutant::ChangesBeforeNoop
-        | Mutant::ChangesTwiceAtOnce
-        | Mutant::StaysJoint
-        | Mutant::AddsWithoutCatchUp
-        | Mutant::RemovedCountsItself
-        | Mutant::RemovedLeadsOn
-        | Mutant::KeepsTruncatedConfiguration
-        | Mutant::ForgetsConfiguration => Vec::new(),
-    }
-}

@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[(&str, &str, &str)] = &[
     ("raft", "VotesTwice", "ring-partition"),
     ("raft", "VotesBeforeDurable", "slow-voters"),
     ("raft", "NoUpToDateCheck", "majority-partition"),
-    ("raft", "LengthBeforeTerm", "heal-then-crash"),
+    ("raft", "LengthBeforeTerm", "swarm"),
     ("raft", "IgnoresHigherTerm", "pause-resume"),
     ("raft", "CommitsWithoutMajority", "minority-partition"),
     ("raft", "CommitsOnRefusal", "slow-links"),

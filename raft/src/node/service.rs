@@ -6,8 +6,9 @@ use cluster::{
 };
 
 use crate::checkpoint::Writing;
-use crate::message::{Event, Message, ReadLevel, Record, Reply, Request, Response, Settled};
+use crate::message::{Message, Record};
 use crate::node::{Part, Raft};
+use crate::request::{Event, ReadLevel, Reply, Request, Response, Settled};
 use crate::{Config, Error, StateMachine};
 
 // The node: the core, with a memory for queries.
