@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, Fault, Members, NodeId, NodeState, Role, Timestamp};
-use raft::{CallError, Group, Handle, ReadLevel, Status};
+use raft::{CallError, Change, Config, Group, Handle, ReadLevel, Status};
 
 use crate::journal::{History, Journal, What};
 use crate::table::n;
@@ -14,10 +14,17 @@ use crate::table::n;
 const LONG: Duration = Duration::from_secs(30);
 
 fn start(nodes: usize) -> Group<Journal> {
+    start_with(nodes, |config| config)
+}
+
+fn start_with(
+    nodes: usize,
+    change: impl FnOnce(Config<Journal>) -> Config<Journal>,
+) -> Group<Journal> {
     // Long, so that a busy machine does not depose a leader without need.
     let timeout = Duration::from_millis(300)..=Duration::from_millis(600);
     let builder = Group::builder(Journal::default()).nodes(nodes).timeout(LONG);
-    builder.config(|config| config.with_election_timeout(timeout)).start().unwrap()
+    builder.config(|config| change(config.with_election_timeout(timeout))).start().unwrap()
 }
 
 pub(crate) fn crash_all(group: &mut Group<Journal>) {
@@ -240,4 +247,36 @@ fn nonsense_is_refused() {
     let group = builder().members(named).start().unwrap();
     assert_eq!(group.members(), [n(5), n(9)]);
     group.handle().write(1).wait().unwrap();
+}
+
+/// Who takes part is changed by calls, while others write: a node takes the place of another, even of
+/// the leader, and has all that was written.
+#[test]
+fn members_change_by_calls_while_others_write() {
+    let group = start_with(4, |config| config.with_voters([1, 2, 3].map(n)));
+    let (handle, over) = (group.handle(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            (0..)
+                .take_while(|_| !over.load(Ordering::Relaxed))
+                .map(|value| {
+                    handle.write(value).wait().expect("service goes on");
+                })
+                .count()
+        });
+        let leader = await_leader(&handle).node;
+        let change = Change::Replace { old: leader, new: n(4) };
+        let configuration = handle.change(change).wait().expect("n4 catches up");
+        assert!(configuration.votes(n(4)) && !configuration.contains(leader));
+        assert!(!configuration.is_joint());
+        over.store(true, Ordering::Relaxed);
+        let written = writer.join().expect("it ends");
+        let caught_up = || {
+            let read = handle.read_from(n(4), ReadLevel::Local, ()).wait();
+            (read == Ok(written)).then_some(())
+        };
+        eventually("n4 has not all of it", caught_up);
+        let strange = Change::Promote(leader);
+        assert_eq!(handle.change(strange).wait(), Err(CallError::NoSuchMember));
+    });
 }
