@@ -1,6 +1,5 @@
 //! The way back to clients: one send a batch for each of them, however many answers it carries.
 
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -115,28 +114,3 @@ pub(super) fn next<T>(
 /// Longer than spinning takes on a machine that is not overloaded. Who has to wake sooner sleeps at
 /// once.
 const SPINNING_MAX: Duration = Duration::from_millis(1);
-
-/// Hashes names of requests: the world makes them, so that nobody can choose them to collide.
-pub(super) type ById = BuildHasherDefault<IdHasher>;
-
-#[derive(Default)]
-pub(super) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    /// Fibonacci hashing (Knuth, volume 3, §6.4); the high bits are the good ones, and tables look at
-    /// both ends.
-    fn write_u64(&mut self, number: u64) {
-        let mixed = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-}

@@ -1,10 +1,11 @@
 //! The thread under one node.
 
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use rustc_hash::FxHashMap;
 
 use crate::{
     Boot, Clock, ClockFault, Damage, DiskFault, Effect, EffectOf, EffectsOf, Emitted, Gate, Input,
@@ -15,7 +16,7 @@ use crate::{
 use crate::store::StoreError;
 
 use super::Refusal;
-use super::answers::{self, Answers, ById, Outbox};
+use super::answers::{self, Answers, Outbox};
 use super::links::{Delayed, Fate, Links};
 use super::medium::Medium;
 
@@ -94,7 +95,7 @@ pub(super) struct Host<N: Node> {
     outbox: Outbox<N::Response>,
     subscribers: Vec<Sender<Emitted<N::Event>>>,
     /// Requests that the node has not answered, with whom to call back.
-    asked: HashMap<RequestId, Option<ReplyTo<N::Response>>, ById>,
+    asked: FxHashMap<RequestId, Option<ReplyTo<N::Response>>>,
     /// Messages that a link fault holds back, soonest first.
     delayed: BinaryHeap<Delayed<N>>,
     delayed_count: u64,
@@ -136,7 +137,7 @@ impl<N: Node> Host<N> {
             effects: EffectsOf::<N>::new(),
             outbox: Outbox::new(),
             subscribers: Vec::new(),
-            asked: HashMap::default(),
+            asked: FxHashMap::default(),
             delayed: BinaryHeap::new(),
             delayed_count: 0,
             held: Vec::new(),

@@ -1,7 +1,8 @@
 //! States as small numbers, and what operations do to them, worked out once.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+
+use rustc_hash::FxHashMap;
 
 use super::part::Part;
 use super::{Model, Operation, Outlook};
@@ -13,9 +14,9 @@ pub(super) struct States<'a, M: Model> {
     met: Vec<M::State>,
     number_of: HashMap<M::State, u32>,
     /// From a state and a kind of operation to the state after it.
-    after: HashMap<u64, Option<u32>, BuildHasherDefault<Mix>>,
+    after: FxHashMap<u64, Option<u32>>,
     /// From a state and a kind of operation to whether the state rules it out for good.
-    ruled_out: HashMap<u64, bool, BuildHasherDefault<Mix>>,
+    ruled_out: FxHashMap<u64, bool>,
 }
 
 impl<'a, M: Model> States<'a, M> {
@@ -26,7 +27,7 @@ impl<'a, M: Model> States<'a, M> {
     pub(super) fn new(model: &'a M, operations: &'a [Operation<M::Op>]) -> Self {
         let met = vec![model.init()];
         let number_of = HashMap::from([(model.init(), Self::INIT)]);
-        let (after, ruled_out) = (HashMap::default(), HashMap::default());
+        let (after, ruled_out) = (FxHashMap::default(), FxHashMap::default());
         Self { model, operations, met, number_of, after, ruled_out }
     }
 
@@ -70,26 +71,6 @@ impl<'a, M: Model> States<'a, M> {
     /// The state of that number.
     pub(super) fn get(&self, state: u32) -> &M::State {
         &self.met[state as usize]
-    }
-}
-
-/// A hasher for single numbers.
-#[derive(Default)]
-pub(super) struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = mix(self.0, number);
     }
 }
 
