@@ -12,7 +12,8 @@ use crate::vocabulary::{Op, Outcome};
 /// Registers are keys of a map: `{:process 3, :type :ok, :f :get, :key "7", :value "12"}`, where the
 /// empty string stands for a register that holds nothing. So [`recorded`](mod@crate::recorded) reads
 /// it, and judges it as `kv`; [`edn_register`] writes one register alone, for checkers that know no
-/// keys. Elections (`:lead`) and locks (`:acquire`, `:renew`, `:release`) have maps as values.
+/// keys. Elections (`:lead`) and locks (`:acquire`, `:renew`, `:release`) have maps as values; that a
+/// session was opened is left out.
 ///
 /// `:fail` says that an operation had no effect; `:info` that nobody knows. Times are nanoseconds.
 pub fn edn(history: &History) -> String {
@@ -30,8 +31,9 @@ pub fn edn(history: &History) -> String {
             let (value, fields) = (format!("\"{value}\""), format!(", :key \"{key}\""));
             Some(Words { f: "put", fields, asked: value.clone(), answered: value })
         }
+        // Of no effect on any register.
+        Op::Open => None,
         Op::Lead
-        | Op::Open
         | Op::Committed
         | Op::Inspect { .. }
         | Op::Acquire { .. }
@@ -82,7 +84,6 @@ fn other(call: &Call) -> Words {
     let node = call.node.get();
     let (f, asked) = match &call.op {
         Op::Lead => ("lead", format!("{{:node {node}}}")),
-        Op::Open => ("open", "nil".to_owned()),
         Op::Inspect { lock } => ("inspect", format!("{{:lock {lock}}}")),
         Op::Committed => ("log", format!("{{:node {node}}}")),
         Op::Acquire { lock, owner, ttl, wait, .. } => {
@@ -95,7 +96,7 @@ fn other(call: &Call) -> Words {
         Op::Release { lock, owner, token } => {
             ("release", format!("{{:lock {lock}, :owner {owner}, :token {token}}}"))
         }
-        Op::Read { .. } | Op::Write { .. } => ("register", "nil".to_owned()),
+        Op::Read { .. } | Op::Write { .. } | Op::Open => ("register", "nil".to_owned()),
     };
     let answered = match &call.end {
         End::Done(Outcome::Leading(epoch)) => format!("{{:node {node}, :epoch {}}}", epoch.get()),
@@ -109,9 +110,9 @@ fn other(call: &Call) -> Words {
             format!("{}, :token nil}}", asked.trim_end_matches('}'))
         }
         End::Done(Outcome::Log(log)) => format!("{{:node {node}, :entries {}}}", log.len()),
-        End::Done(Outcome::Opened { session }) => session.to_string(),
         End::Done(
             Outcome::Value(_)
+            | Outcome::Opened { .. }
             | Outcome::Written
             | Outcome::Renewed { .. }
             | Outcome::Released { .. },
