@@ -80,13 +80,17 @@ fn storm_of(
 ) -> Result<Weather, String> {
     let mut rng = Rng::from_seed(seed);
     let nodes = if rng.chance(500_000) { 3 } else { 5 };
+    let is_restless = rng.chance(300_000);
     let mut options = Options::seeded(seed);
     if rng.chance(500_000) {
-        options.sync = MILLI..=20 * MILLI;
+        options.sync = MILLI..=(if is_restless { 6 } else { 20 }) * MILLI;
     }
-    let config = if rng.chance(300_000) {
-        // So few at a time that a new leader's no-op comes well after what others began.
-        config.with_entries_max(1 + rng.index(15)).with_inflight_max(1 + rng.index(3))
+    let config = if is_restless {
+        // So few at a time that a new leader's no-op comes well after what others began. (Disks are
+        // quicker then, or those behind would never catch up.)
+        config.with_entries_max(1 + rng.index(2)).with_inflight_max(1)
+    } else if rng.chance(300_000) {
+        config.with_entries_max(8 + rng.index(8)).with_inflight_max(1 + rng.index(3))
     } else {
         config
     };
@@ -97,7 +101,6 @@ fn storm_of(
     } else {
         config
     };
-    let is_restless = rng.chance(300_000);
     let with_session = rng.chance(400_000);
     let config = match &mut operator {
         Some(operator) => config.with_voters(some(nodes, operator)),
@@ -224,7 +227,7 @@ impl Storm {
             (1, Some(leader)) => {
                 self.rng.shuffle(&mut members);
                 members.sort_by_key(|&id| id != leader);
-                let rest = members.split_off(2);
+                let rest = members.split_off(members.len() / 2);
                 Fault::Partition { groups: vec![members, rest] }
             }
             (2, _) => Fault::Heal,
