@@ -15,7 +15,7 @@ use cluster::{Rng, sim};
 use crate::guarantee::Guarantee;
 use crate::implementation::{Implementation, Setting, Workload, World};
 use crate::moves::Step;
-use crate::scenario::Scenario;
+use crate::scenario::{Needs, Scenario};
 
 pub use file::BadCase;
 
@@ -52,6 +52,8 @@ pub struct Case {
     /// Whether just enough nodes are repaired at the end of the faults, and must serve, before all
     /// are.
     pub core_first: bool,
+    /// Whether somebody changes who votes, all through.
+    pub operator: bool,
     /// Whether everything is repaired in the end, and the cluster must serve and agree again. If not,
     /// the run ends with the faults.
     pub recovery: bool,
@@ -137,6 +139,7 @@ impl Case {
             warm_up: WARM_UP,
             span,
             core_first: scenario.core_first,
+            operator: scenario.needs == Needs::Voters,
             recovery: true,
             timing,
             steps,
@@ -168,7 +171,11 @@ impl fmt::Display for Case {
     /// What was drawn, in a few lines, with the words of a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nodes, clients, warm_up, span, .. } = self;
-        writeln!(f, "{nodes} nodes, {clients} clients, {warm_up:?} without faults, {span:?} with")?;
+        write!(f, "{nodes} nodes, {clients} clients")?;
+        if self.operator {
+            f.write_str(" and one that changes who votes")?;
+        }
+        writeln!(f, ", {warm_up:?} without faults, {span:?} with")?;
         if self.world == World::Sim {
             let Timing { latency, client_latency, sync } = &self.timing;
             writeln!(

@@ -6,6 +6,7 @@
 mod caller;
 mod elector;
 mod locker;
+mod operator;
 mod reader;
 
 use std::ops::RangeInclusive;
@@ -21,6 +22,7 @@ use caller::Caller;
 
 pub(crate) use elector::Elector;
 pub(crate) use locker::{Locker, Resources};
+pub(crate) use operator::Operator;
 pub(crate) use reader::Reader;
 
 /// Long enough between calls that a run has hundreds of them, not thousands: checking is quick, and

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guarantee::Guarantee;
 use crate::subject::{InSim, InThreads, Pattern, Subject};
+use crate::vocabulary::ReadPath;
 
 /// Where a cluster runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -98,6 +99,10 @@ pub struct Implementation {
     pub disclaims: &'static [Guarantee],
     /// What its clients ask.
     pub workload: Workload,
+    /// The ways to a linearizable read, where registers are read: all are taken. None: the usual one.
+    pub reads: &'static [ReadPath],
+    /// Whether its voters can be changed.
+    pub reconfigures: bool,
     /// Where it runs.
     pub worlds: &'static [World],
     /// How many nodes a cluster has unless told otherwise.

@@ -87,12 +87,27 @@ fn bully(mutant: bully::Mutant) -> Planted {
 }
 
 fn raft(mutant: raft::Mutant) -> Planted {
-    // Bugs in what the paper's first half says show where elections are many, and no snapshot covers
-    // them up.
-    let never = u64::MAX;
-    let config = implementations::raft::config().with_textbook_elections();
-    let config = config.with_snapshot_every(never).with_snapshot_bytes(never);
-    planted("raft", mutant, implementations::raft::with(config.plant(mutant)))
+    use implementations::raft::{DRIFT_PPM, config, with};
+    use raft::Mutant::{
+        ChangesBeforeNoop, ChangesTwiceAtOnce, ForgetsConfiguration, KeepsTruncatedConfiguration,
+        LeaseNeverEnds, RemovedLeadsOn, StaysJoint,
+    };
+    let config = match mutant {
+        ChangesBeforeNoop
+        | ChangesTwiceAtOnce
+        | ForgetsConfiguration
+        | KeepsTruncatedConfiguration
+        | LeaseNeverEnds
+        | RemovedLeadsOn
+        | StaysJoint => config().with_lease(DRIFT_PPM),
+        // Bugs in what the paper's first half says show where elections are many, and no snapshot
+        // covers them up.
+        _ => {
+            let never = u64::MAX;
+            config().with_textbook_elections().with_snapshot_every(never).with_snapshot_bytes(never)
+        }
+    };
+    planted("raft", mutant, with(config.plant(mutant)))
 }
 
 fn dlock(mutant: dlock::Mutant) -> Planted {

@@ -9,7 +9,7 @@ use cluster::{Completion, InvalidConfig, Rng, Timestamp, Unsupported};
 use serde::Serialize;
 
 use crate::case::Case;
-use crate::client::{Client, Context, Elector, Locker, Reader, Resources, Worker};
+use crate::client::{Client, Context, Elector, Locker, Operator, Reader, Resources, Worker};
 use crate::director::Director;
 use crate::guarantee::{Guarantee, Violation};
 use crate::history::History;
@@ -67,6 +67,12 @@ pub enum NoRun {
         /// Which implementation.
         implementation: &'static str,
     },
+    /// The scenario makes no sense for this implementation.
+    #[error("{implementation} cannot change its voters")]
+    FixedVoters {
+        /// Which implementation.
+        implementation: &'static str,
+    },
     /// The scenario finds nothing to break in a cluster so small.
     #[error("{scenario} needs more than {nodes} nodes")]
     TooFewNodes {
@@ -111,6 +117,9 @@ pub fn run_case(
     case: &Case,
     trace: bool,
 ) -> Result<Report, NoRun> {
+    if case.operator && !implementation.reconfigures {
+        return Err(NoRun::FixedVoters { implementation: implementation.name });
+    }
     let mut subject = (implementation.start)(&case.setting())?;
     if trace {
         subject.start_trace();
@@ -158,9 +167,15 @@ impl<'a> Run<'a> {
     fn new(implementation: &'a Implementation, subject: Box<dyn Subject>, case: &Case) -> Self {
         let mut rng = case.rng();
         let members = subject.members().to_vec();
-        let needs = (implementation.service_needs)(case.nodes);
+        // One may be out, and another be put in its place: this many hold a majority of both.
+        let spared = usize::from(case.operator);
+        let needs = ((implementation.service_needs)(case.nodes) + spared).min(case.nodes);
         let director = Director::new(&members, needs, implementation.grace, rng.fork(1));
-        let clients = clients(implementation, case.clients, &mut rng);
+        let mut clients = clients(implementation, case.clients, &mut rng);
+        if case.operator {
+            let operator = Worker::new(case.clients, Operator::default(), rng.fork(2));
+            clients.push(Box::new(operator));
+        }
         Self {
             implementation,
             subject,
@@ -334,7 +349,7 @@ fn clients(implementation: &Implementation, count: u32, rng: &mut Rng) -> Vec<Bo
             // Every other one, so that both ways of writing meet.
             let in_sessions = implementation.claims.contains(&Guarantee::ExactlyOnce);
             make(&|index, rng| {
-                let reader = Reader::new(in_sessions && index % 2 == 0);
+                let reader = Reader::new(in_sessions && index % 2 == 0, implementation.reads);
                 Box::new(Worker::new(index, reader, rng))
             })
         }

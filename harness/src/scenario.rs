@@ -17,6 +17,8 @@ pub enum Needs {
     Nodes,
     /// Clients that hold locks.
     Locks,
+    /// Voters that can be changed.
+    Voters,
 }
 
 /// A scenario: moves in time, drawn by a seed.
@@ -132,6 +134,15 @@ const fn nodes(
 ) -> Scenario {
     let (needs, beyond, core_first) = (Needs::Nodes, None, false);
     Scenario { name, summary, needs, faults_min, beyond, core_first, draw }
+}
+
+const fn voters(
+    name: &'static str,
+    summary: &'static str,
+    faults_min: u32,
+    draw: fn(&mut Plan<'_>),
+) -> Scenario {
+    Scenario { needs: Needs::Voters, ..nodes(name, summary, faults_min, draw) }
 }
 
 const fn locks(name: &'static str, summary: &'static str, draw: fn(&mut Plan<'_>)) -> Scenario {
@@ -466,6 +477,32 @@ pub const ALL: &[Scenario] = &[
             plan.at(10 + 14 * turn, Move::PauseClient { holding: false, pause });
         }
     }),
+    voters("membership-change", "voters come and go under load while leaders die", 4, |plan| {
+        for turn in 0..5 {
+            let whom = if plan.rng.chance(700_000) { Whom::Leader } else { Whom::Any(1) };
+            plan.at(8 + 17 * turn, Move::Crash(whom));
+            plan.at(16 + 17 * turn, Move::Restart(Whom::All));
+        }
+    }),
+    voters(
+        "membership-partition",
+        "voters come and go under load while leaders are cut off with those who were just put in",
+        4,
+        |plan| {
+            for turn in 0..5 {
+                let mates = plan.rng.index(plan.minority() + 1);
+                plan.at(8 + 17 * turn, Move::Split(Split::LeaderAnd(mates)));
+                plan.at(17 + 17 * turn, Move::Heal);
+            }
+        },
+    ),
+    voters(
+        "membership-swarm",
+        "voters come and go in a mixture of faults that the seed draws",
+        2,
+        swarm::draw,
+    )
+    .core_first(),
     locks("lock-holder-crash", "clients die holding a lock", |plan| {
         for percent in [20, 45, 70] {
             plan.at(percent, Move::CrashClient { holding: true });

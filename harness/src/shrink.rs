@@ -108,7 +108,8 @@ impl Search<'_> {
     fn cut_end(&mut self) {
         let case = self.best.case.clone();
         self.try_case(Case { recovery: false, ..case.clone() });
-        self.try_case(Case { core_first: false, recovery: false, ..case });
+        self.try_case(Case { core_first: false, recovery: false, ..case.clone() });
+        self.try_case(Case { operator: false, ..case });
         for eighths in [1, 2, 4, 6, 7] {
             let case = self.best.case.clone();
             let span = case.span * eighths / 8;

@@ -299,8 +299,10 @@ fn gather(
             Ok(report) => report,
             Err(NoRun::Config(invalid)) => return Err(NoRun::Config(invalid)),
             Err(
-                no_run
-                @ (NoRun::Unsupported(_) | NoRun::NoLocks { .. } | NoRun::TooFewNodes { .. }),
+                no_run @ (NoRun::Unsupported(_)
+                | NoRun::NoLocks { .. }
+                | NoRun::FixedVoters { .. }
+                | NoRun::TooFewNodes { .. }),
             ) => {
                 cannot.get_or_insert(no_run.to_string());
                 continue;

@@ -16,6 +16,8 @@ pub enum Op {
     Read {
         /// Which register.
         key: u32,
+        /// In which way, if there are several.
+        path: ReadPath,
     },
     /// Registers: let `key` hold `value`. No two writes of a run carry the same value.
     Write {
@@ -30,6 +32,11 @@ pub enum Op {
     Open,
     /// Logs: what has this node committed?
     Committed,
+    /// Logs: let these nodes vote, and no others. Only asked of what can change its members.
+    Vote {
+        /// Who, ascending.
+        voters: Vec<NodeId>,
+    },
     /// Locks: take it if it is free, else wait for it.
     Acquire {
         /// Which lock.
@@ -70,6 +77,17 @@ pub enum Op {
     },
 }
 
+/// The ways to a linearizable read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReadPath {
+    /// The usual one.
+    Usual,
+    /// At a leader that holds a lease, which clocks keep their promise about.
+    Lease,
+    /// At any node.
+    Follower,
+}
+
 /// Which command of which session a write is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Ticket {
@@ -96,6 +114,8 @@ pub enum Outcome {
         /// The session's name.
         session: u64,
     },
+    /// To [`Op::Vote`].
+    Voting,
     /// To [`Op::Committed`]: a digest of each committed entry, in order from the first.
     Log(Vec<u64>),
     /// To [`Op::Acquire`].

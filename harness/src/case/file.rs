@@ -107,6 +107,7 @@ struct RawCase {
     warm_up: Spanned<Span>,
     span: Spanned<Span>,
     core_first: bool,
+    operator: bool,
     recovery: bool,
     timing: Option<RawTiming>,
     #[serde(rename = "step")]
@@ -127,6 +128,7 @@ impl Default for RawCase {
             warm_up: Spanned::new(0..0, Span(WARM_UP)),
             span: Spanned::new(0..0, Span(Duration::from_secs(6))),
             core_first: false,
+            operator: false,
             recovery: true,
             timing: None,
             steps: Vec::new(),
@@ -167,6 +169,7 @@ impl Case {
     /// warm-up = "800ms"               # clients work, nothing fails
     /// span = "6s"                     # how long faults last
     /// core-first = false              # repair just enough nodes first, which must then serve
+    /// operator = false                # somebody changes who votes, all through
     /// recovery = true                 # repair everything in the end; it must serve and agree again
     ///
     /// [timing]                        # the simulated world: from low to high
@@ -255,6 +258,7 @@ impl Case {
             warm_up,
             span,
             core_first: raw.core_first,
+            operator: raw.operator,
             recovery: raw.recovery,
             timing: raw.timing.map_or(Ok(Timing::default()), RawTiming::read).map_err(bad)?,
             steps,
@@ -278,6 +282,7 @@ impl Case {
             warm_up: Spanned::new(0..0, Span(self.warm_up)),
             span: Spanned::new(0..0, Span(self.span)),
             core_first: self.core_first,
+            operator: self.operator,
             recovery: self.recovery,
             timing: Some(RawTiming::write(&self.timing)),
             steps: self.steps.iter().map(|it| Spanned::new(0..0, RawStep::write(it))).collect(),

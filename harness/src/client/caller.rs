@@ -5,7 +5,7 @@ use std::time::Duration;
 use cluster::{Completion, NoAnswer, NodeId, RequestId, Rng, Timestamp};
 
 use crate::history::{Call, End};
-use crate::vocabulary::{Answer, Op, Outcome, Refusal};
+use crate::vocabulary::{Answer, Op, Outcome, ReadPath, Refusal};
 
 use super::Context;
 
@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// How long a client keeps trying in all: short enough that a call which fails while service is due
 /// fails within that time, and is seen.
 const DEADLINE: Duration = Duration::from_millis(600);
+/// How much longer when nodes must have the log first.
+const CATCH_UP: Duration = Duration::from_secs(1);
 /// How long it waits before it asks around again.
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(5)..=Duration::from_millis(40);
@@ -81,7 +83,8 @@ impl Caller {
     pub(super) fn call(&mut self, context: &mut Context<'_>, rng: &mut Rng, op: Op) {
         let any = *rng.pick(context.members).expect("a cluster has members");
         // Now and then somewhere else, so that every node is asked.
-        let node = self.preferred.filter(|_| !rng.chance(100_000)).unwrap_or(any);
+        let stays = |_: &NodeId| !anywhere(&op) && !rng.chance(100_000);
+        let node = self.preferred.filter(stays).unwrap_or(any);
         let now = context.now();
         let deadline = now + DEADLINE + waits_for(&op);
         let mut pending = Pending {
@@ -134,7 +137,9 @@ impl Caller {
         let now = context.now().max(completion.at);
         let refusal = match completion.outcome {
             Ok(Ok(outcome)) => {
-                self.preferred = Some(pending.node);
+                if !anywhere(&pending.op) {
+                    self.preferred = Some(pending.node);
+                }
                 return Some(self.end(pending, now, End::Done(outcome)));
             }
             Ok(Err(refusal @ (Refusal::Busy | Refusal::NotHolder))) => {
@@ -204,6 +209,7 @@ impl Pending {
 fn waits_for(op: &Op) -> Duration {
     match op {
         Op::Acquire { wait, .. } => *wait,
+        Op::Vote { .. } => CATCH_UP,
         Op::Lead
         | Op::Read { .. }
         | Op::Write { .. }
@@ -215,15 +221,23 @@ fn waits_for(op: &Op) -> Duration {
     }
 }
 
+/// Whether all nodes serve it alike.
+fn anywhere(op: &Op) -> bool {
+    matches!(op, Op::Read { path: ReadPath::Follower, .. })
+}
+
 /// Whether asking twice is the same as asking once.
 fn repeatable(op: &Op) -> bool {
     match op {
         // A session that nobody uses is no harm.
         Op::Open => true,
         Op::Write { ticket, .. } => ticket.is_some(),
-        Op::Lead | Op::Read { .. } | Op::Committed | Op::Inspect { .. } | Op::Acquire { .. } => {
-            true
-        }
+        Op::Lead
+        | Op::Read { .. }
+        | Op::Committed
+        | Op::Vote { .. }
+        | Op::Inspect { .. }
+        | Op::Acquire { .. } => true,
         Op::Renew { .. } | Op::Release { .. } => false,
     }
 }

@@ -186,6 +186,7 @@ impl Habit for Locker {
             | Op::Read { .. }
             | Op::Write { .. }
             | Op::Open
+            | Op::Vote { .. }
             | Op::Committed => now + rng.span(THINK),
         }
     }

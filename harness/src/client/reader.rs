@@ -3,7 +3,7 @@
 use cluster::{Rng, Timestamp};
 
 use crate::history::{Call, End};
-use crate::vocabulary::{Op, Outcome, Ticket};
+use crate::vocabulary::{Op, Outcome, ReadPath, Ticket};
 
 use super::caller::done;
 use super::{Context, Habit, Next, THINK};
@@ -15,6 +15,8 @@ const KEYS: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Reader {
     session: Session,
+    /// The ways it may read.
+    paths: &'static [ReadPath],
     /// The keys still to be read before it is done, once it is finishing.
     last_reads: Option<Vec<u32>>,
 }
@@ -31,10 +33,19 @@ enum Session {
 }
 
 impl Reader {
-    /// A client that writes in sessions, or not.
-    pub(crate) fn new(in_sessions: bool) -> Self {
+    /// A client that writes in sessions, or not, and reads in all these ways.
+    pub(crate) fn new(in_sessions: bool, paths: &'static [ReadPath]) -> Self {
         let session = if in_sessions { Session::Wanted } else { Session::Unwanted };
-        Self { session, last_reads: None }
+        Self { session, paths, last_reads: None }
+    }
+
+    fn read(&self, key: u32, rng: &mut Rng) -> Op {
+        let path = match self.paths {
+            [] => ReadPath::Usual,
+            [only] => *only,
+            several => several[rng.index(several.len())],
+        };
+        Op::Read { key, path }
     }
 
     fn write(&mut self, key: u32, context: &mut Context<'_>) -> Op {
@@ -54,14 +65,14 @@ impl Habit for Reader {
     fn next(&mut self, context: &mut Context<'_>, rng: &mut Rng) -> Next {
         let last = self.last_reads.as_ref().and_then(|reads| reads.first());
         if let Some(&key) = last {
-            return Next::Call(Op::Read { key });
+            return Next::Call(self.read(key, rng));
         }
         let key = rng.below(u64::from(KEYS)) as u32;
-        Next::Call(if rng.chance(500_000) { self.write(key, context) } else { Op::Read { key } })
+        Next::Call(if rng.chance(500_000) { self.write(key, context) } else { self.read(key, rng) })
     }
 
     fn ended(&mut self, context: &mut Context<'_>, rng: &mut Rng, call: &Call) -> Timestamp {
-        if let (Some(reads), Op::Read { key }) = (&mut self.last_reads, &call.op)
+        if let (Some(reads), Op::Read { key, .. }) = (&mut self.last_reads, &call.op)
             && done(call).is_some()
         {
             reads.retain(|left| left != key);

@@ -13,12 +13,12 @@ use crate::vocabulary::{Op, Outcome};
 /// empty string stands for a register that holds nothing. So [`recorded`](mod@crate::recorded) reads
 /// it, and judges it as `kv`; [`edn_register`] writes one register alone, for checkers that know no
 /// keys. Elections (`:lead`) and locks (`:acquire`, `:renew`, `:release`) have maps as values; that a
-/// session was opened is left out.
+/// session was opened, or who votes, is left out.
 ///
 /// `:fail` says that an operation had no effect; `:info` that nobody knows. Times are nanoseconds.
 pub fn edn(history: &History) -> String {
     write(&history.calls, |call| match &call.op {
-        Op::Read { key } => {
+        Op::Read { key, .. } => {
             let seen = match &call.end {
                 End::Done(Outcome::Value(Some(value))) => format!("\"{value}\""),
                 End::Done(_) => "\"\"".to_owned(),
@@ -32,7 +32,7 @@ pub fn edn(history: &History) -> String {
             Some(Words { f: "put", fields, asked: value.clone(), answered: value })
         }
         // Of no effect on any register.
-        Op::Open => None,
+        Op::Open | Op::Vote { .. } => None,
         Op::Lead
         | Op::Committed
         | Op::Inspect { .. }
@@ -46,7 +46,7 @@ pub fn edn(history: &History) -> String {
 /// register holds 0 at first; nobody writes that.
 pub fn edn_register(history: &History, key: u32) -> String {
     write(&history.calls, |call| match &call.op {
-        Op::Read { key: own } if *own == key => {
+        Op::Read { key: own, .. } if *own == key => {
             let seen = match &call.end {
                 End::Done(Outcome::Value(value)) => value.unwrap_or(0).to_string(),
                 End::Done(_) | End::Refused(_) | End::Unknown => "nil".to_owned(),
@@ -63,6 +63,7 @@ pub fn edn_register(history: &History, key: u32) -> String {
         | Op::Write { .. }
         | Op::Lead
         | Op::Open
+        | Op::Vote { .. }
         | Op::Committed
         | Op::Inspect { .. }
         | Op::Acquire { .. }
@@ -96,7 +97,9 @@ fn other(call: &Call) -> Words {
         Op::Release { lock, owner, token } => {
             ("release", format!("{{:lock {lock}, :owner {owner}, :token {token}}}"))
         }
-        Op::Read { .. } | Op::Write { .. } | Op::Open => ("register", "nil".to_owned()),
+        Op::Read { .. } | Op::Write { .. } | Op::Open | Op::Vote { .. } => {
+            ("register", "nil".to_owned())
+        }
     };
     let answered = match &call.end {
         End::Done(Outcome::Leading(epoch)) => format!("{{:node {node}, :epoch {}}}", epoch.get()),
@@ -114,6 +117,7 @@ fn other(call: &Call) -> Words {
             Outcome::Value(_)
             | Outcome::Opened { .. }
             | Outcome::Written
+            | Outcome::Voting
             | Outcome::Renewed { .. }
             | Outcome::Released { .. },
         )

@@ -30,6 +30,8 @@ pub fn with(config: Config) -> Implementation {
         ],
         disclaims: &[],
         workload: Workload::Elections,
+        reads: &[],
+        reconfigures: false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,
@@ -70,6 +72,7 @@ impl Pattern for Elections {
             Op::Read { .. }
             | Op::Write { .. }
             | Op::Open
+            | Op::Vote { .. }
             | Op::Committed
             | Op::Inspect { .. }
             | Op::Acquire { .. }

@@ -42,6 +42,8 @@ pub fn with(config: Config) -> Implementation {
         // No lock service can: a client that is paused past its lease does not know it.
         disclaims: &[Guarantee::MutualExclusion],
         workload: Workload::Locks,
+        reads: &[],
+        reconfigures: false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,
@@ -91,7 +93,12 @@ impl Pattern for Locks {
                 attempt: None,
             },
             Op::Inspect { lock } => Request::Info { resource: resource(lock) },
-            Op::Lead | Op::Read { .. } | Op::Write { .. } | Op::Open | Op::Committed => {
+            Op::Lead
+            | Op::Read { .. }
+            | Op::Write { .. }
+            | Op::Open
+            | Op::Vote { .. }
+            | Op::Committed => {
                 unreachable!("a lock workload asks for locks")
             }
         }

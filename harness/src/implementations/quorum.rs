@@ -39,6 +39,8 @@ pub fn with(config: Config) -> Implementation {
         ],
         disclaims: &[],
         workload: Workload::Registers,
+        reads: &[],
+        reconfigures: false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: |nodes| nodes.saturating_sub(1),
@@ -117,12 +119,13 @@ impl Pattern for Store {
 
     fn request(op: Op) -> Request {
         match op {
-            Op::Read { key: which } => Request::get(key(which)),
+            Op::Read { key: which, .. } => Request::get(key(which)),
             Op::Write { key: which, value, .. } => {
                 Request::put(key(which), Value::from(value.to_be_bytes().as_slice()))
             }
             Op::Lead
             | Op::Open
+            | Op::Vote { .. }
             | Op::Committed
             | Op::Inspect { .. }
             | Op::Acquire { .. }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ::raft::invariants::Monitor;
 use ::raft::{
-    Config, Error, Image, LogIndex, Raft, Reply, Request, Response, Sequence, SessionId,
-    StateMachine, Submission,
+    Change, Config, Error, Image, LogIndex, Raft, ReadLevel, Reply, Request, Response, Sequence,
+    SessionId, StateMachine, Submission,
 };
 use cluster::Digest;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,11 @@ use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
 use crate::sometimes::{Marks, Onlooker, raft as sometimes};
 use crate::subject::{Pattern, Seen};
-use crate::vocabulary::{Answer, Op, Outcome, Refusal, Ticket};
+use crate::vocabulary::{Answer, Op, Outcome, ReadPath, Refusal, Ticket};
 
-/// Raft as it comes, but for how often it takes snapshots.
+/// Raft as it comes, but for how often it takes snapshots, and with leases.
 pub fn raft() -> Implementation {
-    with(config())
+    with(config().with_lease(DRIFT_PPM))
 }
 
 /// The defaults, with snapshots so often that a run of seconds has many, in so small parts that a
@@ -32,11 +32,14 @@ pub fn config() -> Config<Registers> {
         .with_chunk_bytes(256)
 }
 
+/// How much faster than another a clock may run: no scenario sets one off by more than 4 %.
+pub const DRIFT_PPM: u32 = 84_000;
+
 /// Raft, configured so.
 pub fn with(config: Config<Registers>) -> Implementation {
     Implementation {
         name: "raft",
-        summary: "a replicated log; reads confirmed by a round of heartbeats",
+        summary: "a replicated log; reads by a round of heartbeats, by lease, and at followers",
         claims: &[
             Guarantee::ElectionSafety,
             Guarantee::LeaderAgreement,
@@ -51,6 +54,8 @@ pub fn with(config: Config<Registers>) -> Implementation {
         // A deposed leader does not know it until it hears of its successor.
         disclaims: &[Guarantee::NoSplitBrain],
         workload: Workload::Registers,
+        reads: &[ReadPath::Usual, ReadPath::Lease, ReadPath::Follower],
+        reconfigures: true,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,
@@ -124,7 +129,14 @@ impl Pattern for Registry {
 
     fn request(op: Op) -> Request<Registers> {
         match op {
-            Op::Read { key } => Request::Read(Query::Value(key)),
+            Op::Read { key, path } => {
+                let level = match path {
+                    ReadPath::Usual => ReadLevel::Index,
+                    ReadPath::Lease => ReadLevel::Lease,
+                    ReadPath::Follower => ReadLevel::Follower,
+                };
+                Request::ReadAt(level, Query::Value(key))
+            }
             Op::Write { key, value, ticket: None } => Request::Write(Command { key, value }),
             Op::Write { key, value, ticket: Some(Ticket { session, sequence }) } => {
                 let sequence = Sequence::new(sequence);
@@ -136,6 +148,7 @@ impl Pattern for Registry {
                 })
             }
             Op::Open => Request::Open,
+            Op::Vote { voters } => Request::Change(Change::Voters(voters.into_iter().collect())),
             // What is applied: the log itself may be in a snapshot.
             Op::Committed => Request::ReadLocal(Query::Log),
             Op::Lead
@@ -153,13 +166,10 @@ impl Pattern for Registry {
             Ok(Reply::Written { .. }) => Ok(Outcome::Written),
             Ok(Reply::Answer(Told::Value(value))) => Ok(Outcome::Value(value)),
             Ok(Reply::Answer(Told::Log(log))) => Ok(Outcome::Log(log)),
+            Ok(Reply::Changed { .. }) => Ok(Outcome::Voting),
             Ok(Reply::Opened(session)) => Ok(Outcome::Opened { session: session.get() }),
             Ok(
-                Reply::Closed
-                | Reply::Committed(_)
-                | Reply::Transferred { .. }
-                | Reply::Changed { .. }
-                | Reply::Status(_),
+                Reply::Closed | Reply::Committed(_) | Reply::Transferred { .. } | Reply::Status(_),
             ) => {
                 unreachable!("nobody asks for that")
             }

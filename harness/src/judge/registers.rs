@@ -39,7 +39,7 @@ pub(super) fn judge(history: &History) -> (Vec<Violation>, Option<String>) {
 /// What `call` is to the checker; nothing if it can have had no effect and showed nothing.
 pub(crate) fn operation(call: &Call) -> Option<Operation<At<u32, RegisterOp<u64>>>> {
     let (key, op, answered) = match (&call.op, &call.end) {
-        (Op::Read { key }, End::Done(Outcome::Value(value))) => {
+        (Op::Read { key, .. }, End::Done(Outcome::Value(value))) => {
             (*key, RegisterOp::Read(*value), true)
         }
         (Op::Write { key, value, .. }, End::Done(_)) => (*key, RegisterOp::Write(*value), true),
@@ -68,7 +68,7 @@ fn lost_write(history: &History) -> Option<Violation> {
                     key.last = Some(call);
                 }
             }
-            (Op::Read { key }, End::Done(Outcome::Value(value))) if call.invoked >= healed => {
+            (Op::Read { key, .. }, End::Done(Outcome::Value(value))) if call.invoked >= healed => {
                 keys.entry(*key).or_default().reads.push((*value, call));
             }
             _ => {}

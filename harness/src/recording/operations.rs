@@ -2,7 +2,7 @@
 
 use crate::history::{Call, End, History};
 use crate::recording::{Ending, Operation, OperationKind};
-use crate::vocabulary::{Op, Outcome, Refusal};
+use crate::vocabulary::{Op, Outcome, ReadPath, Refusal};
 
 /// The operations of `history` in order of call; and for each of its calls, where it is among them.
 pub(super) fn operations(history: &History) -> (Vec<Operation>, Vec<usize>) {
@@ -20,11 +20,22 @@ fn operation(call: &Call) -> Operation {
     let Call { process, op, node, invoked, returned, end } = call;
     let (kind, asked, verb) = match op {
         Op::Lead => (OperationKind::Other, "lead".to_owned(), "lead".to_owned()),
-        Op::Read { key } => (OperationKind::Read, format!("k{key}"), format!("read k{key}")),
+        Op::Read { key, path } => {
+            let how = match path {
+                ReadPath::Usual => "",
+                ReadPath::Lease => ", by lease",
+                ReadPath::Follower => ", at a follower",
+            };
+            (OperationKind::Read, format!("k{key}"), format!("read k{key}{how}"))
+        }
         Op::Write { key, value, .. } => {
             (OperationKind::Write, format!("k{key} ← {value}"), format!("write k{key} ← {value}"))
         }
         Op::Open => (OperationKind::Other, "session".to_owned(), "open a session".to_owned()),
+        Op::Vote { voters } => {
+            let text = format!("let {voters:?} vote");
+            (OperationKind::Other, "members".to_owned(), text)
+        }
         Op::Committed => (OperationKind::Read, "log".to_owned(), "read the log".to_owned()),
         Op::Inspect { lock } => {
             (OperationKind::Read, format!("l{lock}"), format!("who holds l{lock}?"))
@@ -89,7 +100,9 @@ fn told(outcome: &Outcome) -> Option<String> {
         Outcome::Opened { session } => Some(session.to_string()),
         Outcome::Log(log) => Some(format!("{} entries", log.len())),
         Outcome::Acquired { token, .. } => Some(format!("token {token}")),
-        Outcome::Written | Outcome::Renewed { .. } | Outcome::Released { .. } => None,
+        Outcome::Written | Outcome::Voting | Outcome::Renewed { .. } | Outcome::Released { .. } => {
+            None
+        }
         Outcome::Holder { token } => {
             Some(token.map_or_else(|| "free".to_owned(), |token| format!("token {token}")))
         }

@@ -53,6 +53,8 @@ pub fn etcd() -> Result<Implementation, Absent> {
         // A deposed leader does not know it, for up to an election timeout.
         disclaims: &[Guarantee::NoSplitBrain],
         workload: Workload::Registers,
+        reads: &[],
+        reconfigures: false,
         worlds: &[World::Processes],
         nodes: 3,
         service_needs: majority,

@@ -62,6 +62,8 @@ pub fn with(config: Config) -> Implementation {
         // A leader does not know of its successor until it hears of it.
         disclaims: &[Guarantee::NoSplitBrain],
         workload: Workload::Registers,
+        reads: &[],
+        reconfigures: false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,

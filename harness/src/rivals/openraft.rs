@@ -60,6 +60,8 @@ pub fn openraft() -> Implementation {
         // A deposed leader does not know it, for up to an election timeout.
         disclaims: &[Guarantee::NoSplitBrain],
         workload: Workload::Registers,
+        reads: &[],
+        reconfigures: false,
         worlds: &[World::Threads],
         nodes: 5,
         service_needs: majority,

@@ -51,6 +51,8 @@ pub fn with(config: Config) -> Implementation {
         // A deposed leader does not know it, for up to an election timeout.
         disclaims: &[Guarantee::NoSplitBrain],
         workload: Workload::Registers,
+        reads: &[],
+        reconfigures: false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,

@@ -59,11 +59,12 @@ impl Write {
 /// The rival's word for `op`.
 pub fn ask(op: &Op) -> Ask {
     match *op {
-        Op::Read { key } => Ask::Read { key },
+        Op::Read { key, .. } => Ask::Read { key },
         Op::Write { key, value, .. } => Ask::Write(Write { key, value }),
         Op::Committed => Ask::Committed,
         Op::Lead
         | Op::Open
+        | Op::Vote { .. }
         | Op::Inspect { .. }
         | Op::Acquire { .. }
         | Op::Renew { .. }

@@ -32,6 +32,9 @@ pub(crate) const CATALOGUE: &[&str] = &[
     "a node installs a snapshot",
     "a transfer of a snapshot goes on with another leader",
     "a leader takes a snapshot while a follower installs one",
+    "a node is between two configurations",
+    "a node leads that has no vote",
+    "a configuration is undone, for its entry is overwritten",
 ];
 
 /// What a node was a moment ago.
@@ -43,6 +46,7 @@ pub(crate) struct Last {
     last: LogIndex,
     commit: LogIndex,
     base: LogIndex,
+    configured_at: LogIndex,
     leaderships: u32,
 }
 
@@ -59,6 +63,7 @@ pub(crate) fn notice<S: StateMachine>(
         last: node.last_index(),
         commit: node.commit_index(),
         base: node.base().index,
+        configured_at: node.configured_at(),
         leaderships: last.leaderships,
     };
     let before = std::mem::replace(last, now);
@@ -83,6 +88,10 @@ pub(crate) fn notice<S: StateMachine>(
     marks.set_if(10, last.leaderships >= 3);
     marks.set_if(11, now.term.get() >= 10);
     marks.set_if(18, !booted && now.base > before.base);
+    let configuration = node.configuration();
+    marks.set_if(23, configuration.is_joint());
+    marks.set_if(24, leads && !configuration.votes(node.id()));
+    marks.set_if(25, !booted && now.configured_at < before.configured_at);
     marks.set_if(19, booted && now.commit == now.base && now.base > LogIndex::ZERO);
 }
 

@@ -135,6 +135,16 @@ fn a_scenario_of_locks_makes_no_sense_without_locks() {
 }
 
 #[test]
+fn a_scenario_of_voters_makes_no_sense_where_they_are_fixed() {
+    let dlock = implementations::named("dlock").expect("it is registered");
+    let scenario = Scenario::named("membership-change").expect("it exists");
+    let span = Duration::from_secs(1);
+    let options = Options { world: World::Sim, seed: 1, nodes: None, span, trace: false };
+    let refused = run(&dlock, &scenario, &options).expect_err("its voters are fixed");
+    assert_eq!(refused, NoRun::FixedVoters { implementation: "dlock" });
+}
+
+#[test]
 fn a_cluster_of_no_nodes_is_refused_by_name() {
     let raft = implementations::named("raft").expect("it is registered");
     let scenario = Scenario::named("steady").expect("it exists");

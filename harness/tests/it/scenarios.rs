@@ -1,5 +1,6 @@
 //! Scenarios do what they say, and no run that shows nothing passes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cluster::Rng;
@@ -7,7 +8,8 @@ use harness::implementation::World;
 use harness::implementations;
 use harness::run::NoRun;
 use harness::run::{Options, run};
-use harness::scenario::{self, Scenario};
+use harness::scenario::{self, Needs, Scenario};
+use harness::vocabulary::Op;
 
 #[test]
 fn names_are_unique_and_found() {
@@ -34,11 +36,16 @@ fn moves_fall_within_their_span_and_are_decided_by_the_seed() {
 
 #[test]
 fn every_scenario_but_the_steady_one_injects_faults() {
-    let dlock = implementations::named("dlock").expect("it is registered");
+    let [raft, dlock] =
+        ["raft", "dlock"].map(|name| implementations::named(name).expect("it is registered"));
     for scenario in scenario::ALL.iter().filter(|scenario| scenario.name != "steady") {
+        let implementation = match scenario.needs {
+            Needs::Nodes | Needs::Locks => &dlock,
+            Needs::Voters => &raft,
+        };
         let span = Duration::from_secs(3);
         let options = Options { world: World::Sim, seed: 3, nodes: None, span, trace: false };
-        let report = run(&dlock, scenario, &options).expect("it can take everything");
+        let report = run(implementation, scenario, &options).expect("it can take everything");
         assert!(report.faults >= scenario.faults_min.max(1), "{}: {report:?}", scenario.name);
         assert_eq!(report.vacuous, None, "{}", scenario.name);
     }
@@ -64,6 +71,31 @@ fn a_run_without_service_is_vacuous() {
     let report = run(&never, &scenario, &options).expect("it can be run");
     let why = report.vacuous.expect("nothing was served");
     assert!(why.contains("only 0 calls were served"), "{why}");
+}
+
+/// Else scenarios of members would show nothing of members, nor reads by lease anything of leases.
+#[test]
+fn voters_change_and_reads_go_every_way() {
+    let raft = implementations::named("raft").expect("it is registered");
+    let scenario = Scenario::named("membership-change").expect("it exists");
+    let span = Duration::from_secs(6);
+    let options = Options { world: World::Sim, seed: 1, nodes: None, span, trace: true };
+    let history = run(&raft, &scenario, &options).expect("it can be run").history;
+    let served = history.calls.iter().filter(|call| call.served());
+    let (mut memberships, mut paths) = (BTreeSet::new(), Vec::new());
+    for call in served {
+        match &call.op {
+            Op::Vote { voters } => drop(memberships.insert(voters.clone())),
+            Op::Read { path, .. } if !paths.contains(path) => paths.push(*path),
+            _ => {}
+        }
+    }
+    assert!(memberships.len() >= 4, "few memberships: {memberships:?}");
+    assert!(memberships.iter().any(|voters| voters.len() == 5), "nobody comes back");
+    assert_eq!(paths.len(), raft.reads.len(), "only {paths:?}");
+    let last = history.calls.iter().rev().find(|call| matches!(call.op, Op::Vote { .. }));
+    let last = last.expect("there was an operator");
+    assert!(last.served() && last.invoked >= history.healed.expect("it was repaired"));
 }
 
 #[test]
