@@ -1,9 +1,14 @@
 //! `cargo xtask ci`: what a change must pass, in the order in which it is quickest to fail.
 
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::demos;
 use crate::shell::{cargo, step};
+
+/// How many seeds of the swarms are new each time: the suite's own are the same each time, and a fault
+/// that they miss they always miss.
+const FRESH: u64 = 1_000;
 
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     step("formatting", &mut cargo(&["fmt", "--all", "--check"]))?;
@@ -25,6 +30,11 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let report = ["--report", "target/report", "--mutants", "target/mutants.json"];
     let mut conformance = cargo(&["xtask", "conformance"]);
     step("conformance", conformance.args(report))?;
+    let (first, count) = (fresh_seed().to_string(), FRESH.to_string());
+    let fresh = ["--world", "sim", "--first-seed", &first, "--seeds", &count];
+    let swarms = ["--scenario", "swarm", "--scenario", "membership-swarm"];
+    let mut conformance = cargo(&["xtask", "conformance"]);
+    step("seeds that nobody has tried", conformance.args(swarms).args(fresh))?;
     let rivals =
         ["raft-rs", "omnipaxos", "openraft", "etcd"].map(|name| ["--implementation", name]);
     let mut conformance = cargo(&["xtask", "conformance", "--rivals", "--seeds", "20"]);
@@ -32,4 +42,11 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let quick = ["bench", "--workspace", "--benches", "--", "--test"];
     step("benches run", &mut cargo(&quick))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where this run's slice of seeds begins: slices of different minutes share none. What fails is
+/// printed with its seed, which replays it at any time.
+fn fresh_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() / 60 * FRESH
 }
