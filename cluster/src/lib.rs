@@ -2,7 +2,8 @@
 //!
 //! A protocol is a [`Node`]: a pure state machine. A world makes a [`Cluster`] of nodes and carries
 //! their effects out: [`sim`] in virtual time, from one seed; [`threads`] in real time, a thread a
-//! node. A protocol is written once and runs, unchanged, in each.
+//! node. A protocol is written once and runs, unchanged, in each; and [`many`] nodes of a protocol make
+//! one, where there are many groups of them on the same machines.
 //!
 //! ```text
 //!  client ── submit ─▶ Cluster ─▶ world (sim │ threads)
@@ -66,6 +67,7 @@ mod disk;
 pub mod explore;
 mod fault;
 mod id;
+pub mod many;
 mod node;
 mod planted;
 mod port;

@@ -42,6 +42,14 @@ impl<P> ReplyTo<P> {
         self.tell(outcome);
     }
 
+    /// The same, for whoever has outcomes of another kind, which `adapt` makes the sink take.
+    pub(crate) fn through<Q>(
+        mut self,
+        adapt: impl FnOnce(Arc<dyn Sink<P>>) -> Arc<dyn Sink<Q>>,
+    ) -> ReplyTo<Q> {
+        ReplyTo { sink: self.sink.take().map(adapt), tag: self.tag }
+    }
+
     fn tell(&mut self, outcome: Result<P, NoAnswer>) {
         if let Some(sink) = self.sink.take() {
             sink.complete(self.tag, outcome);

@@ -1,5 +1,7 @@
 //! A whole cluster, embedded in one process.
 
+mod many;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,11 +9,14 @@ use std::time::Duration;
 
 use cluster::store::journals_in;
 use cluster::threads::{Options, Threads};
-use cluster::{InvalidConfig, Members, NodeId};
+use cluster::{InvalidConfig, Members, Node, NodeId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::client::{Courier, Desk};
 use crate::observe::{Meter, Watch};
 use crate::{Config, Handle, Raft, StateMachine};
+pub use many::{Groups, GroupsBuilder};
 
 /// A replicated machine on the threads of this process: a thread a node, one for the calls that take
 /// their time, and, if metrics or tracing are on, one that watches the nodes. Dropping it stops and
@@ -32,6 +37,14 @@ pub struct Group<S: StateMachine> {
 
 /// Ends the calls that are left.
 struct Calls(Arc<Courier>);
+
+impl Calls {
+    /// # Panics
+    /// When the system can start no more threads.
+    fn start() -> Self {
+        Self(Arc::new(Courier::start()))
+    }
+}
 
 impl Drop for Calls {
     fn drop(&mut self) {
@@ -164,23 +177,33 @@ impl<S: StateMachine> Builder<S> {
     /// # Panics
     /// When the system can start no more threads.
     pub fn start(self) -> Result<Group<S>, InvalidConfig> {
-        let Self { members, config, options, directory, timeout, outstanding_max, name } = self;
+        let (timeout, outstanding_max) = (self.timeout, self.outstanding_max);
+        let name = Arc::from(&*self.name);
+        let config = self.config.clone();
+        let cluster = self.launch(config)?;
+        let calls = Calls::start();
+        let watcher = Desk::new(cluster.port(), Arc::clone(&calls.0), Meter::silent(), usize::MAX);
+        let watch = Watch::start(&name, &cluster, &Handle::new(watcher, timeout));
+        let meter = Meter::new(&name);
+        Ok(Group { cluster, watch, calls, meter, timeout, outstanding_max })
+    }
+
+    /// Starts the nodes, of whatever make.
+    fn launch<N: Node>(self, config: N::Config) -> Result<Threads<N>, InvalidConfig>
+    where
+        N::Record: Serialize + DeserializeOwned,
+    {
+        let Self { members, options, directory, timeout, outstanding_max, .. } = self;
         if timeout.is_zero() {
             return Err(InvalidConfig::new("timeout", "0", "a span above zero"));
         }
         if outstanding_max == 0 {
             return Err(InvalidConfig::new("outstanding_max", 0, "at least 1"));
         }
-        let cluster = match directory {
-            None => Threads::start(config, members?, options)?,
-            Some(path) => Threads::start_on(config, members?, options, journals_in(path))?,
-        };
-        let calls = Calls(Arc::new(Courier::start()));
-        let name = Arc::from(name);
-        let watcher = Desk::new(cluster.port(), Arc::clone(&calls.0), Meter::silent(), usize::MAX);
-        let watch = Watch::start(&name, &cluster, &Handle::new(watcher, timeout));
-        let meter = Meter::new(&name);
-        Ok(Group { cluster, watch, calls, meter, timeout, outstanding_max })
+        match directory {
+            None => Threads::start(config, members?, options),
+            Some(path) => Threads::start_on(config, members?, options, journals_in(path)),
+        }
     }
 }
 

@@ -134,6 +134,9 @@
 //! [`journals_in`](cluster::store::journals_in) a directory, or on any other
 //! [`Store`](cluster::store::Store).
 //!
+//! Many groups on the same nodes, each with a leader and a log of its own, are started by
+//! [`Builder::groups`]: see [`Groups`].
+//!
 //! # Sources
 //! "The paper" is D. Ongaro and J. Ousterhout, *In Search of an Understandable Consensus Algorithm*
 //! (extended version, 2014): sections and figures are its own unless said otherwise. "The thesis" is
@@ -179,11 +182,12 @@ mod group;
 mod observe;
 
 pub use client::{Call, CallError, Handle};
+pub use cluster::many::GroupId;
 pub use config::Config;
 pub use configuration::{Change, Configuration, Misstep, Step};
 pub use entries::{Entries, EntriesIter};
 pub use error::Error;
-pub use group::{Builder, Group};
+pub use group::{Builder, Group, Groups, GroupsBuilder};
 pub use id::{LogIndex, Position, Round, Sequence, SessionId, Term};
 pub use machine::StateMachine;
 pub use message::{

@@ -11,6 +11,8 @@ mod explore;
 mod hosts;
 #[cfg(feature = "journal")]
 mod journals;
+mod many;
+mod many_disks;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod network;

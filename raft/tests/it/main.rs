@@ -10,6 +10,8 @@ mod departure;
 mod durable;
 mod evidence;
 mod flow;
+mod groups;
+mod groups_storm;
 mod growth;
 mod handles;
 mod journal;

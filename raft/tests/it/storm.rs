@@ -238,34 +238,7 @@ impl Storm {
     fn fault(&mut self) -> Fault {
         let members = self.bed.members();
         let leader = members.iter().copied().find(|&id| self.bed.sim.peek(id).leads());
-        let any = *self.rng.pick(&members).expect("there are some");
-        let node = leader.filter(|_| self.rng.chance(500_000)).unwrap_or(any);
-        match self.rng.below(12) {
-            0 | 1 => Fault::Crash { node },
-            2..=4 => Fault::Restart { node: any },
-            5 => {
-                let mut members = members;
-                self.rng.shuffle(&mut members);
-                let cut = 1 + self.rng.index(members.len() - 1);
-                let rest = members.split_off(cut);
-                Fault::Partition { groups: vec![members, rest] }
-            }
-            6 => Fault::Cut { from: vec![node], to: others(&members, node) },
-            7 => Fault::Heal,
-            8 => Fault::Links(LinkFault {
-                loss_ppm: self.rng.below(200_000) as u32,
-                duplicate_ppm: self.rng.below(200_000) as u32,
-                delay_ppm: self.rng.below(500_000) as u32,
-                delay_max: 100 * MILLI,
-            }),
-            9 => Fault::Pause { node },
-            10 => Fault::Resume { node: any },
-            _ if self.rng.chance(300_000) => Fault::PowerLoss,
-            _ => {
-                let drift_ppm = self.rng.below(400_000) as i32 - 200_000;
-                Fault::Clock { node, clock: ClockFault { drift_ppm, jump_nanos: 0 } }
-            }
-        }
+        any_fault(&mut self.rng, members, leader)
     }
 
     /// Clients ask now and then, mostly whom they think leads, until `until`.
@@ -394,6 +367,38 @@ impl Storm {
             (Ok(Err(_)) | Err(_), _) => return,
         };
         self.history.push(asked, completion.at, what);
+    }
+}
+
+/// Any of the faults, of `leader` rather than of another.
+pub(crate) fn any_fault(rng: &mut Rng, members: Vec<NodeId>, leader: Option<NodeId>) -> Fault {
+    let any = *rng.pick(&members).expect("there are some");
+    let node = leader.filter(|_| rng.chance(500_000)).unwrap_or(any);
+    match rng.below(12) {
+        0 | 1 => Fault::Crash { node },
+        2..=4 => Fault::Restart { node: any },
+        5 => {
+            let mut members = members;
+            rng.shuffle(&mut members);
+            let cut = 1 + rng.index(members.len() - 1);
+            let rest = members.split_off(cut);
+            Fault::Partition { groups: vec![members, rest] }
+        }
+        6 => Fault::Cut { from: vec![node], to: others(&members, node) },
+        7 => Fault::Heal,
+        8 => Fault::Links(LinkFault {
+            loss_ppm: rng.below(200_000) as u32,
+            duplicate_ppm: rng.below(200_000) as u32,
+            delay_ppm: rng.below(500_000) as u32,
+            delay_max: 100 * MILLI,
+        }),
+        9 => Fault::Pause { node },
+        10 => Fault::Resume { node: any },
+        _ if rng.chance(300_000) => Fault::PowerLoss,
+        _ => {
+            let drift_ppm = rng.below(400_000) as i32 - 200_000;
+            Fault::Clock { node, clock: ClockFault { drift_ppm, jump_nanos: 0 } }
+        }
     }
 }
 
