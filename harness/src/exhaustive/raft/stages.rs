@@ -81,6 +81,12 @@ pub(in crate::exhaustive) fn stages(mutant: Mutant) -> Vec<Stage<Config<Cell>>> 
         | Mutant::RemovedCountsItself
         | Mutant::RemovedLeadsOn
         | Mutant::KeepsTruncatedConfiguration
-        | Mutant::ForgetsConfiguration => Vec::new(),
+        | Mutant::ForgetsConfiguration
+        | Mutant::CountsAnyDisk
+        | Mutant::WipedFounderVotes
+        | Mutant::KnowsFoundersUnsaved
+        | Mutant::RenewsInOneStep
+        | Mutant::KeepsProgressOfAnotherDisk
+        | Mutant::HearsOlderLives => Vec::new(),
     }
 }
