@@ -118,7 +118,7 @@ pub struct NoSuchGroup {
 /// Guarantees:
 /// 1. a group that got no input, and whose deadline has not come, is not touched by a batch;
 /// 2. a flush sends at most two [`Bundle`]s to a peer, one that waits for the disk and one that does
-///    not, unless they hold more than [`bundle_max`](Config::with_bundle_max) messages;
+///    not, unless that would be [more](Config::with_bundle_max) than one may hold;
 /// 3. no record is let go that some group needs.
 pub struct Many<N: Node> {
     members: Members,
@@ -299,7 +299,7 @@ impl<N: Node> Node for Many<N> {
             slots,
             alarms: BTreeSet::new(),
             ledger,
-            outgoing: Outgoing::new(members.count(), config.bundle_max),
+            outgoing: Outgoing::new(members.count(), config.limits),
             members,
             strays: 0,
             planted: config.planted,
@@ -339,7 +339,7 @@ impl<N: Node> Node for Many<N> {
         self.ledger.copy_stragglers(self.spare, |copy| {
             out.persist(copy);
         });
-        self.outgoing.leave(&self.members, out);
+        self.outgoing.leave(&self.members, N::message_size, out);
         if let Some(before) = self.ledger.release() {
             out.forget(before);
         }
@@ -374,6 +374,10 @@ impl<N: Node> Node for Many<N> {
             }
         }
         sums
+    }
+
+    fn message_size(Bundle(messages): &Self::Message) -> usize {
+        messages.iter().map(|message| N::message_size(&message.body)).sum()
     }
 
     fn redirect(response: &Self::Response) -> Option<Redirect> {

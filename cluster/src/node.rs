@@ -66,6 +66,13 @@ pub trait Node: Sized + Send + 'static {
         Vec::new()
     }
 
+    /// About how many bytes `message` takes on a wire: for whoever puts several into one, and limits
+    /// that. By default what it takes without what it points to: messages that own memory should count
+    /// that.
+    fn message_size(message: &Self::Message) -> usize {
+        size_of_val(message)
+    }
+
     /// If `response` says "not here, and nothing was done", where to try instead.
     fn redirect(_response: &Self::Response) -> Option<Redirect> {
         None

@@ -146,6 +146,10 @@ impl Node for LockNode {
         gauges
     }
 
+    fn message_size(message: &Self::Message) -> usize {
+        Raft::<LockTable>::message_size(message)
+    }
+
     fn redirect(response: &Response) -> Option<Redirect> {
         match response {
             Err(Error::NotLeader { leader }) => Some(Redirect { to: *leader }),

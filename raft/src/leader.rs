@@ -338,6 +338,6 @@ impl<C> Batch<C> {
 }
 
 /// How large a payload is, for limits.
-fn payload_size<S: StateMachine>(payload: &Payload<S::Command>) -> usize {
+pub(crate) fn payload_size<S: StateMachine>(payload: &Payload<S::Command>) -> usize {
     payload.command().map_or(0, S::size_of)
 }

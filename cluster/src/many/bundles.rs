@@ -16,9 +16,29 @@ pub struct Bundle<M>(pub Vec<Tagged<M>>);
 pub(super) struct Outgoing<M> {
     /// For each member.
     peers: Vec<ToPeer<M>>,
-    bundle_max: usize,
+    limits: Limits,
     bundles: u64,
     messages: u64,
+}
+
+/// How much goes into one bundle.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) messages: usize,
+    /// Of one message there may be more.
+    pub(super) bytes: usize,
+}
+
+impl Limits {
+    /// How many of the first of `list` go into one bundle; at least one.
+    fn take<M>(self, list: &[Tagged<M>], size: impl Fn(&M) -> usize) -> usize {
+        let mut bytes = 0_usize;
+        let fits = |message: &&Tagged<M>| {
+            bytes = bytes.saturating_add(size(&message.body));
+            bytes <= self.bytes
+        };
+        list.iter().take(self.messages).take_while(fits).count().max(1)
+    }
 }
 
 struct ToPeer<M> {
@@ -27,9 +47,9 @@ struct ToPeer<M> {
 }
 
 impl<M> Outgoing<M> {
-    pub(super) fn new(members: usize, bundle_max: usize) -> Self {
+    pub(super) fn new(members: usize, limits: Limits) -> Self {
         let peers = (0..members).map(|_| ToPeer { open: Vec::new(), gated: Vec::new() }).collect();
-        Self { peers, bundle_max, bundles: 0, messages: 0 }
+        Self { peers, limits, bundles: 0, messages: 0 }
     }
 
     /// `message` is to leave to the member at place `to`.
@@ -41,18 +61,18 @@ impl<M> Outgoing<M> {
         }
     }
 
-    /// All of it leaves.
+    /// All of it leaves. `size` says of a message how many bytes it takes.
     pub(super) fn leave<R, P, E>(
         &mut self,
         members: &Members,
+        size: impl Fn(&M) -> usize,
         out: &mut Effects<Bundle<M>, R, P, E>,
     ) {
-        let max = self.bundle_max;
         let (mut bundles, mut messages) = (0, 0);
         for (to, peer) in members.iter().zip(&mut self.peers) {
             for (list, gate) in [(&mut peer.open, Gate::Open), (&mut peer.gated, Gate::Durable)] {
                 while !list.is_empty() {
-                    let rest = list.split_off(max.min(list.len()));
+                    let rest = list.split_off(self.limits.take(list, &size));
                     let bundle = Bundle(std::mem::replace(list, rest));
                     (bundles, messages) = (bundles + 1, messages + bundle.0.len() as u64);
                     match gate {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::GroupId;
+use super::bundles::Limits;
 use super::mutants::Planted;
 use crate::InvalidConfig;
 
@@ -13,12 +14,13 @@ use crate::InvalidConfig;
 /// |---|---|
 /// | [`tick`](Config::with_tick) | 5 ms |
 /// | [`bundle_max`](Config::with_bundle_max) | 1024 messages |
+/// | [`bundle_bytes_max`](Config::with_bundle_bytes_max) | 4 MiB |
 /// | [`spare`](Config::with_spare) | 4096 records |
 #[derive(Clone, Debug)]
 pub struct Config<C> {
     pub(super) groups: BTreeMap<GroupId, C>,
     pub(super) tick: Duration,
-    pub(super) bundle_max: usize,
+    pub(super) limits: Limits,
     pub(super) spare: u64,
     pub(super) planted: Planted,
 }
@@ -29,7 +31,7 @@ impl<C> Config<C> {
         Self {
             groups: groups.into_iter().collect(),
             tick: Duration::from_millis(5),
-            bundle_max: 1024,
+            limits: Limits { messages: 1024, bytes: 4 << 20 },
             spare: 4096,
             planted: Planted::default(),
         }
@@ -57,11 +59,20 @@ impl<C> Config<C> {
         self
     }
 
-    /// How many messages leave as one; at least 1. A transport that limits the size of a frame must
-    /// take so many of the largest messages of a group.
+    /// How many messages leave as one at most; at least 1.
     #[must_use]
     pub fn with_bundle_max(mut self, messages: usize) -> Self {
-        self.bundle_max = messages;
+        self.limits.messages = messages;
+        self
+    }
+
+    /// How large the messages that leave as one are together, by
+    /// [`Node::message_size`](crate::Node::message_size), unless there is only one; at least 1. A
+    /// transport that limits its frames must take this, and some bytes more for each message; and the
+    /// largest message of a group, which may be larger.
+    #[must_use]
+    pub fn with_bundle_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.bytes = bytes;
         self
     }
 
@@ -82,7 +93,11 @@ impl<C> Config<C> {
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
-        for (field, value) in [("groups", self.groups.len()), ("bundle_max", self.bundle_max)] {
+        for (field, value) in [
+            ("groups", self.groups.len()),
+            ("bundle_max", self.limits.messages),
+            ("bundle_bytes_max", self.limits.bytes),
+        ] {
             if value == 0 {
                 return Err(InvalidConfig::new(field, value, "at least 1"));
             }

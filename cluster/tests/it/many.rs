@@ -90,16 +90,28 @@ fn messages_of_many_groups_leave_as_one() {
     }
 }
 
+/// Bundles are as small as is asked, but for a message that is larger alone.
 #[test]
-fn a_bundle_holds_so_many_messages_and_no_more() {
-    let config = config(10).with_bundle_max(4);
-    let mut sim = Sim::<Groups>::new(config, members(2), options(1)).expect("valid");
-    for group in 1..=10 {
-        sim.submit(n(1), to(group, Ask::Flood { to: n(2), count: 1 }));
+fn a_bundle_holds_so_many_messages_and_bytes_and_no_more() {
+    let size = Scribe::message_size(&Note::Soon(0));
+    let by_bytes = |bytes| config(10).with_bundle_bytes_max(bytes);
+    for (config, bundles) in [
+        (config(10).with_bundle_max(4), 3),
+        (config(10).with_bundle_max(10), 1),
+        (by_bytes(3 * size), 4),
+        (by_bytes(4 * size - 1), 4),
+        (by_bytes(1), 10),
+    ] {
+        let mut sim = Sim::<Groups>::new(config, members(2), options(1)).expect("valid");
+        for group in 1..=10 {
+            sim.submit(n(1), to(group, Ask::Flood { to: n(2), count: 1 }));
+        }
+        pass(&mut sim, 20);
+        assert_eq!(sim.messages().0, bundles);
+        assert!((1..=10).all(|group| scribe(&sim, 2, group).numbers() == [0]));
     }
-    pass(&mut sim, 20);
-    assert_eq!(sim.messages().0, 3);
-    assert!((1..=10).all(|group| scribe(&sim, 2, group).numbers() == [0]));
+    let bundle = Bundle(vec![to(1, Note::Soon(1)), to(2, Note::Safe(2))]);
+    assert_eq!(Groups::message_size(&bundle), 2 * size);
 }
 
 /// One group writes, and waits for a slow disk; another has written nothing, and does not.
@@ -278,6 +290,7 @@ fn a_configuration_that_makes_no_sense_is_named() {
     let error = |config| Sim::<Groups>::new(config, members(1), options(1)).err().expect("invalid");
     assert_eq!(error(config(0)).field, "groups");
     assert_eq!(error(config(1).with_bundle_max(0)).field, "bundle_max");
+    assert_eq!(error(config(1).with_bundle_bytes_max(0)).field, "bundle_bytes_max");
     let its = scribe::Config { invalid: true, ..scribe::Config::default() };
     let error = error(Config::new([(g(1), scribe::Config::default()), (g(2), its)]));
     assert_eq!(error.to_string(), "invalid is true in g2, expected false");

@@ -6,7 +6,8 @@ use cluster::{
 };
 
 use crate::checkpoint::Writing;
-use crate::message::{Message, Record};
+use crate::leader::payload_size;
+use crate::message::{Append, Entry, Message, Record};
 use crate::node::{Part, Raft};
 use crate::request::{Event, ReadLevel, Reply, Request, Response, Settled};
 use crate::{Config, Error, Recognition, StateMachine};
@@ -201,6 +202,27 @@ impl<S: StateMachine> Node for Raft<S> {
             ("voters", self.configuration().voters().len() as u64),
             ("learners", self.configuration().learners().len() as u64),
         ]
+    }
+
+    fn message_size(message: &Message<S::Command>) -> usize {
+        let owned = match message {
+            Message::Append(Append { entries, .. }) | Message::Lent { entries, .. } => {
+                let size =
+                    |entry: &Entry<_>| size_of_val(entry) + payload_size::<S>(&entry.payload);
+                entries.iter().map(size).sum()
+            }
+            Message::Install(install) => install.chunk.len(),
+            Message::RequestVote { .. }
+            | Message::Vote { .. }
+            | Message::Appended { .. }
+            | Message::PreVote { .. }
+            | Message::PreVoted { .. }
+            | Message::TimeoutNow { .. }
+            | Message::AskIndex { .. }
+            | Message::ReadFrom { .. }
+            | Message::Installed { .. } => 0,
+        };
+        size_of_val(message) + owned
     }
 
     fn redirect(response: &Response<S>) -> Option<Redirect> {

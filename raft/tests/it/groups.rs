@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use cluster::many::{GroupId, Many, Tagged};
 use cluster::sim::{Options, Sim};
 use cluster::{Cluster as _, Fault, Members, Node as _, NodeId, Role};
-use raft::{CallError, Config, Error, Group, GroupsBuilder, Handle, Raft, Request};
+use raft::{
+    Append, CallError, Config, Entries, Entry, Error, Group, GroupsBuilder, Handle, LogIndex,
+    Message, Payload, Position, Raft, Request, Round, Term,
+};
 
 use crate::bed::{SECOND, config};
 use crate::journal::Journal;
@@ -40,25 +43,54 @@ fn pass(sim: &mut Sim<Node>, span: Duration) {
     while sim.poll(until).is_some() {}
 }
 
-/// A thousand groups of three nodes that are asked nothing. Alone they would send two heartbeats each
-/// in every interval, and be sent two answers.
-#[test]
-fn a_thousand_idle_groups_cost_few_messages() {
+/// How many messages a thousand groups of three nodes that are asked nothing send in each interval of
+/// heartbeats, if they share deadlines by `tick`.
+fn idle_cost(tick: Duration) -> u64 {
     let count = 1000;
-    let mut sim = sim(3, groups(3, count, config()));
+    let builder = groups(3, count, config()).share(|config| config.with_tick(tick));
+    let mut sim = sim(3, builder);
     pass(&mut sim, 2 * SECOND);
     assert!(GroupId::first(count).all(|group| leader(&sim, group).is_some()));
     let (before, heartbeats) = (sim.messages().0, 10);
+    let told = |sim: &Sim<Node>| -> u64 {
+        let gauges = |&id: &NodeId| sim.node(id).expect("up").gauges();
+        let all = sim.members().iter().flat_map(gauges);
+        all.filter(|it| it.0 == "messages bundled").map(|it| it.1).sum()
+    };
+    let told_before = told(&sim);
     pass(&mut sim, heartbeats * Duration::from_millis(50));
-    let sent = (sim.messages().0 - before) / u64::from(heartbeats);
+    // Two heartbeats and two answers of each group: they are alive.
+    let each = (told(&sim) - told_before) / u64::from(heartbeats);
+    assert!((3_900..4_100).contains(&each), "{each} messages of groups a heartbeat");
+    (sim.messages().0 - before) / u64::from(heartbeats)
+}
+
+/// Alone they would send four thousand: two heartbeats each, and two answers.
+#[test]
+fn a_thousand_idle_groups_cost_few_messages() {
     // Ten ticks an interval; at each, any of the nodes may have something to say to any other, and to
     // answer it.
-    assert!(sent <= 10 * 6 * 2 + 20, "{sent} messages a heartbeat");
-    let told: u64 = (sim.members().iter())
-        .map(|&id| sim.node(id).expect("up").gauges())
-        .map(|gauges| gauges.iter().find(|it| it.0 == "messages bundled").expect("counted").1)
-        .sum();
-    assert!(told > 4 * 1000 * 10, "{told} messages of all groups together: they are alive");
+    let shared = idle_cost(Duration::from_millis(5));
+    assert!(shared <= 10 * 6 * 2 + 20, "{shared} messages a heartbeat");
+    let apart = idle_cost(Duration::ZERO);
+    assert!(apart > 10 * shared, "{apart} where each deadline is kept as it is");
+}
+
+/// What an append or a part of a snapshot is counted as, where several messages are put into one.
+#[test]
+fn a_message_is_as_large_as_what_it_carries() {
+    let size = Raft::<Journal>::message_size;
+    let entry = |index| {
+        let (term, index) = (Term::new(1), LogIndex::new(index));
+        Entry { term, index, payload: Payload::Command(index.get()) }
+    };
+    let append = |count| {
+        let entries = Entries::from((1..=count).map(entry).collect::<Vec<_>>());
+        let (term, prev, round) = (Term::new(1), Position::default(), Round::default());
+        Message::Append(Append { term, prev, entries, commit: LogIndex::ZERO, round })
+    };
+    let (empty, one, many) = (size(&append(0)), size(&append(1)), size(&append(100)));
+    assert!(one >= empty + 8 && many - empty == 100 * (one - empty), "{empty}, {one}, {many}");
 }
 
 /// Of nine groups on three nodes each node leads three; and who leads anew is spread too.

@@ -45,6 +45,14 @@ struct Weather {
 
 /// Three seconds of storm and the calm after it. An error says what did not hold.
 fn storm(seed: u64) -> Result<Weather, String> {
+    storm_as(seed, |config| config)
+}
+
+/// The same, with something changed in what the groups share.
+fn storm_as(
+    seed: u64,
+    change: impl FnOnce(many::Config<Config<Journal>>) -> many::Config<Config<Journal>>,
+) -> Result<Weather, String> {
     let mut rng = Rng::from_seed(seed);
     let mut options = Options::seeded(seed);
     if rng.chance(500_000) {
@@ -55,8 +63,9 @@ fn storm(seed: u64) -> Result<Weather, String> {
     let config = many::Config::new(configs)
         .with_tick(rng.below(6) as u32 * MILLI)
         .with_bundle_max(1 + rng.index(8))
+        .with_bundle_bytes_max(1 + rng.index(4_000))
         .with_spare(rng.below(40));
-    let mut storm = Storm::new(nodes, config, options, rng);
+    let mut storm = Storm::new(nodes, change(config), options, rng);
     storm.rage();
     storm.calm()
 }
@@ -302,5 +311,24 @@ fn the_power_fails_after_each_effect_of_a_node_of_many_groups() {
             Ok(false) => return assert!(effects > 100, "{effects} effects"),
             Err(what) => panic!("after {effects} effects: {what}"),
         }
+    }
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn bugs_of_sharing_are_seen_in_storms() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use cluster::many::Mutant;
+
+    for mutant in Mutant::ALL {
+        let broken = |seed| {
+            // A node may meet with what it asserts never to be.
+            let played = catch_unwind(AssertUnwindSafe(|| storm_as(seed, |it| it.plant(mutant))));
+            played.map_or_else(|_| Some("a panic".to_owned()), Result::err)
+        };
+        let caught = (0..120).find_map(|seed| broken(seed).map(|what| (seed, what)));
+        println!("{mutant:?}: {caught:?}");
+        assert!(caught.is_some(), "{mutant:?} was not seen");
     }
 }
