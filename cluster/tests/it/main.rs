@@ -13,6 +13,12 @@ mod hosts;
 mod journals;
 #[cfg(feature = "mutants")]
 mod mutants;
+#[cfg(feature = "tls")]
+mod net;
+#[cfg(feature = "tls")]
+mod net_hostile;
+#[cfg(feature = "tls")]
+mod net_tls;
 mod network;
 mod scribe;
 mod stores;
