@@ -1,11 +1,14 @@
 //! How a node is doing.
 
+use std::borrow::Cow;
+
 use cluster::{NodeId, Role};
+use serde::{Deserialize, Serialize};
 
 use crate::{LogIndex, Term};
 
 /// A node as it sees itself at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Which node.
     pub node: NodeId,
@@ -24,13 +27,13 @@ pub struct Status {
     /// The last entry that its latest snapshot covers; zero if it has none.
     pub snapshot: LogIndex,
     /// What it counts, by name.
-    pub gauges: Vec<(&'static str, u64)>,
+    pub gauges: Vec<(Cow<'static, str>, u64)>,
 }
 
 impl Status {
     /// What it counts under `name`; zero if it counts nothing of that name.
     pub fn gauge(&self, name: &str) -> u64 {
         let mut gauges = self.gauges.iter();
-        gauges.find(|(own, _)| *own == name).map_or(0, |&(_, value)| value)
+        gauges.find(|(own, _)| own == name).map_or(0, |&(_, value)| value)
     }
 }

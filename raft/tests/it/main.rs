@@ -37,3 +37,5 @@ mod storm;
 mod table;
 mod threads;
 mod transfer;
+#[cfg(feature = "net")]
+mod wire;
