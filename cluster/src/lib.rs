@@ -2,11 +2,12 @@
 //!
 //! A protocol is a [`Node`]: a pure state machine. A world makes a [`Cluster`] of nodes and carries
 //! their effects out: [`sim`] in virtual time, from one seed; [`threads`] in real time, a thread a
-//! node. A protocol is written once and runs, unchanged, in each; and [`many`] nodes of a protocol make
-//! one, where there are many groups of them on the same machines.
+//! node; `net` (a feature) over TCP, a process a node. A protocol is written once and runs, unchanged,
+//! in each; and [`many`] nodes of a protocol make one, where there are many groups of them on the same
+//! machines.
 //!
 //! ```text
-//!  client ── submit ─▶ Cluster ─▶ world (sim │ threads)
+//!  client ── submit ─▶ Cluster ─▶ world (sim │ threads │ net)
 //!                                   │ Input: Request · Message · Timer · Durable
 //!                                   ▼
 //!                                 Node::handle(now, input, &mut effects)     pure; one owner
@@ -64,10 +65,14 @@
 mod contract;
 mod digest;
 mod disk;
+#[cfg(feature = "journal")]
+mod encoding;
 pub mod explore;
 mod fault;
 mod id;
 pub mod many;
+#[cfg(feature = "net")]
+pub mod net;
 mod node;
 mod planted;
 mod port;

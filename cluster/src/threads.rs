@@ -26,10 +26,11 @@
 
 mod answers;
 mod client;
-mod host;
+pub(crate) mod host;
 mod links;
-mod medium;
-mod port;
+pub(crate) mod medium;
+pub(crate) mod outlet;
+pub(crate) mod port;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -255,9 +256,17 @@ impl<N: Node> Threads<N> {
         // Made before its threads, so that its `Drop` stops them if not all of them can be started.
         let mut cluster = Self { shared, links, on_stores, hosts, seat, sender, completions, here };
         for ((index, id), inbox) in cluster.shared.members.iter().enumerate().zip(outlets) {
+            let mut rng = rng.fork(u64::from(id.get()));
+            let outlet = outlet::Inboxes {
+                from: id,
+                index,
+                members: cluster.shared.members.clone(),
+                peers: cluster.shared.inboxes.clone(),
+                links: Arc::clone(&cluster.links),
+                rng: rng.fork(0),
+            };
             let host = Host::new(host::Start {
                 id,
-                index,
                 config: config.clone(),
                 members: cluster.shared.members.clone(),
                 start,
@@ -265,9 +274,8 @@ impl<N: Node> Threads<N> {
                 spins: options.spins,
                 medium: opener.clone().map_or_else(Medium::memory, Medium::store),
                 inbox,
-                peers: cluster.shared.inboxes.clone(),
-                links: Arc::clone(&cluster.links),
-                rng: rng.fork(u64::from(id.get())),
+                outlet: Box::new(outlet),
+                rng,
             });
             let thread = std::thread::Builder::new()
                 .name(format!("node {id}"))

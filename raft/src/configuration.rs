@@ -312,7 +312,7 @@ impl fmt::Debug for Configuration {
 /// changes nothing: so one that is asked again after an answer was lost is answered alike.
 ///
 /// [`Request::Change`]: crate::Request::Change
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Change {
     /// The node votes, whatever it was.
     AddVoter(NodeId),

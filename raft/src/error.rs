@@ -1,9 +1,10 @@
 //! Why a request was not answered as asked.
 
 use cluster::NodeId;
+use serde::{Deserialize, Serialize};
 
 /// Why a request failed. Each variant says what became of it.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Error {
     /// This node does not lead. Nothing was done, and nothing will be.
     #[error("not the leader ({}); nothing was done", known(*leader))]

@@ -135,6 +135,9 @@
 //! in any runtime. Whoever runs nodes in a world of their own makes handles over any
 //! [`cluster::Port`] ([`Handle::over`]).
 //!
+//! With the feature `net` each node is a process of its own (`cluster::net::Server`, of `Raft<Map>`), and
+//! a handle on all of them is made by `Handle::connect`.
+//!
 //! These disks are memory, and end with the process. A cluster that is to outlive it is started by
 //! [`Threads::start_on`](cluster::threads::Threads::start_on), with
 //! [`journals_in`](cluster::store::journals_in) a directory, or on any other
@@ -189,6 +192,8 @@ mod status;
 mod client;
 mod group;
 mod observe;
+#[cfg(feature = "net")]
+mod remote;
 
 pub use client::{Call, CallError, Handle};
 pub use cluster::many::GroupId;
@@ -206,6 +211,8 @@ pub use message::{
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;
 pub use node::Raft;
+#[cfg(feature = "net")]
+pub use remote::hand_over;
 pub use request::{Event, ReadLevel, Reply, Request, Response, Settled};
 pub use session::Submission;
 pub use snapshot::{Chunk, Image, Part, Snapshot, SnapshotId, Unreadable};

@@ -13,6 +13,11 @@ use crate::{
 };
 
 /// What clients ask.
+#[derive(Serialize, Deserialize)]
+#[serde(bound(
+    serialize = "S::Command: Serialize, S::Query: Serialize",
+    deserialize = "S::Command: Deserialize<'de>, S::Query: Deserialize<'de>"
+))]
 pub enum Request<S: StateMachine> {
     /// Replicate a command, apply it, and return its output.
     Write(S::Command),
@@ -69,6 +74,11 @@ pub enum ReadLevel {
 }
 
 /// What clients are answered.
+#[derive(Serialize, Deserialize)]
+#[serde(bound(
+    serialize = "S::Command: Serialize, S::Output: Serialize, S::Answer: Serialize",
+    deserialize = "S::Command: Deserialize<'de>, S::Output: Deserialize<'de>, S::Answer: Deserialize<'de>"
+))]
 pub enum Reply<S: StateMachine> {
     /// The command is committed and applied.
     Written {

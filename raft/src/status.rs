@@ -1,11 +1,14 @@
 //! How a node is doing.
 
+use std::borrow::Cow;
+
 use cluster::{NodeId, Role};
+use serde::{Deserialize, Serialize};
 
 use crate::{Disk, LogIndex, Term};
 
 /// How a cluster knows one of its nodes: by its name, and by its disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Recognition {
     /// It has a vote in its latest configuration, on the disk that it has.
     Voter,
@@ -21,7 +24,7 @@ pub enum Recognition {
 }
 
 /// A node as it sees itself at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Which node.
     pub node: NodeId,
@@ -44,13 +47,13 @@ pub struct Status {
     /// The last entry that its latest snapshot covers; zero if it has none.
     pub snapshot: LogIndex,
     /// What it counts, by name.
-    pub gauges: Vec<(&'static str, u64)>,
+    pub gauges: Vec<(Cow<'static, str>, u64)>,
 }
 
 impl Status {
     /// What it counts under `name`; zero if it counts nothing of that name.
     pub fn gauge(&self, name: &str) -> u64 {
         let mut gauges = self.gauges.iter();
-        gauges.find(|(own, _)| *own == name).map_or(0, |&(_, value)| value)
+        gauges.find(|(own, _)| own == name).map_or(0, |&(_, value)| value)
     }
 }

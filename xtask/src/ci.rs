@@ -19,6 +19,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     step("lints with planted bugs and rivals", &mut cargo(&lints))?;
     let lints = ["clippy", "--package", "raft", "--no-default-features", "--", "-Dwarnings"];
     step("lints without metrics and traces", &mut cargo(&lints))?;
+    let lints = ["clippy", "--package", "cluster", "--no-default-features", "--features", "net"];
+    step("lints without TLS", cargo(&lints).args(["--", "-Dwarnings"]))?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--features", "harness/rivals"]);
     step("docs", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
     step("tests", &mut cargo(&["xtask", "test"]))?;

@@ -3,12 +3,11 @@
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wal::{AppendError, Files, Options, Os, Replay, Sequence, Wal};
 
-use crate::{NodeId, PersistCount};
+use crate::{NodeId, PersistCount, encoding};
 
 use super::{OpenError, Opened, Store, StoreError};
 
@@ -197,39 +196,13 @@ fn refusal(error: wal::OpenError) -> OpenError {
 /// Adds `record` to `bytes`.
 fn encode(record: &impl Serialize, bytes: &mut Vec<u8>) -> postcard::Result<()> {
     bytes.push(VERSION);
-    postcard::serialize_with_flavor(record, Tail(bytes))
+    encoding::append(record, bytes)
 }
 
 fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, String> {
-    let bytes = match bytes.split_first() {
-        Some((&VERSION, bytes)) => bytes,
-        Some((other, _)) => return Err(format!("it has version {other}, expected {VERSION}")),
-        None => return Err("it is empty, expected a version at least".to_owned()),
-    };
-    match postcard::take_from_bytes(bytes) {
-        Ok((record, [])) => Ok(record),
-        Ok((_, rest)) => Err(format!("{} bytes after its end, expected none", rest.len())),
-        Err(error) => Err(format!("{error}, expected a record")),
-    }
-}
-
-/// Writes at the end of some bytes, and leaves them where they are.
-struct Tail<'a>(&'a mut Vec<u8>);
-
-impl Flavor for Tail<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
+    match bytes.split_first() {
+        Some((&VERSION, bytes)) => encoding::read(bytes),
+        Some((other, _)) => Err(format!("it has version {other}, expected {VERSION}")),
+        None => Err("it is empty, expected a version at least".to_owned()),
     }
 }

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use crate::{Completion, NoAnswer, RequestId, Timestamp};
 
 /// What a client is told at once.
-pub(super) struct Answers<P> {
+pub(crate) struct Answers<P> {
     pub(super) at: Timestamp,
     pub(super) list: Vec<(RequestId, Result<P, NoAnswer>)>,
 }

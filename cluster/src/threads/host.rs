@@ -3,7 +3,6 @@
 mod effects;
 
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -17,13 +16,17 @@ use crate::{
 
 use super::Refusal;
 use super::answers::{self, Answers, Outbox};
-use super::links::{Delayed, Links};
+use super::links::Delayed;
 use super::medium::Medium;
+use super::outlet::Outlet;
+
+/// Something that is dropped when the message that came with it has been handed to the node.
+pub(crate) type Cargo = Box<dyn Send>;
 
 /// What reaches a host.
-pub(super) enum Mail<N: Node> {
+pub(crate) enum Mail<N: Node> {
     /// From a peer; to be held back until `due`, if that is set.
-    Message { from: NodeId, body: N::Message, due: Option<Instant> },
+    Message { from: NodeId, body: N::Message, due: Option<Instant>, cargo: Option<Cargo> },
     /// From a client: from the one that is registered, unless there is somebody to call back.
     Request { id: RequestId, body: N::Request, reply: Option<ReplyTo<N::Response>> },
     /// Several from a registered client, with names that follow each other.
@@ -43,7 +46,7 @@ impl<N: Node> Mail<N> {
 }
 
 /// Orders to a host.
-pub(super) enum Control<N: Node> {
+pub(crate) enum Control<N: Node> {
     Register { client: u32, completions: Sender<Answers<N::Response>> },
     Unregister { client: u32 },
     Subscribe(Sender<Emitted<N::Event>>),
@@ -63,22 +66,20 @@ pub(super) enum Control<N: Node> {
 }
 
 /// What a host is made of.
-pub(super) struct Start<N: Node> {
-    pub(super) id: NodeId,
-    pub(super) index: usize,
-    pub(super) config: N::Config,
-    pub(super) members: Members,
-    pub(super) start: Instant,
-    pub(super) batch_max: usize,
-    pub(super) spins: u32,
-    pub(super) medium: Medium<N::Record>,
-    pub(super) inbox: Receiver<Mail<N>>,
-    pub(super) peers: Vec<Sender<Mail<N>>>,
-    pub(super) links: Arc<Links>,
-    pub(super) rng: Rng,
+pub(crate) struct Start<N: Node> {
+    pub(crate) id: NodeId,
+    pub(crate) config: N::Config,
+    pub(crate) members: Members,
+    pub(crate) start: Instant,
+    pub(crate) batch_max: usize,
+    pub(crate) spins: u32,
+    pub(crate) medium: Medium<N::Record>,
+    pub(crate) inbox: Receiver<Mail<N>>,
+    pub(crate) outlet: Box<dyn Outlet<N>>,
+    pub(crate) rng: Rng,
 }
 
-pub(super) struct Host<N: Node> {
+pub(crate) struct Host<N: Node> {
     given: Start<N>,
     node: Option<N>,
     refusal: Option<Refusal>,
@@ -119,7 +120,7 @@ enum Then {
 }
 
 impl<N: Node> Host<N> {
-    pub(super) fn new(given: Start<N>) -> Self {
+    pub(crate) fn new(given: Start<N>) -> Self {
         let true_now = Timestamp::ZERO + given.start.elapsed();
         let wall = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -144,8 +145,8 @@ impl<N: Node> Host<N> {
         }
     }
 
-    /// Runs until it is told to stop. (The channel cannot close before: a host can write to itself.)
-    pub(super) fn run(mut self) {
+    /// Runs until it is told to stop. (The channel cannot close before: a host can write to itself, by its outlet.)
+    pub(crate) fn run(mut self) {
         self.boot();
         loop {
             let Start { inbox, spins, .. } = &self.given;
@@ -198,13 +199,17 @@ impl<N: Node> Host<N> {
 
     fn take(&mut self, now: Now, mail: Mail<N>) -> Then {
         match mail {
-            Mail::Message { from, body, due } => match due {
-                Some(due) => {
-                    self.delayed_count += 1;
-                    self.delayed.push(Delayed { due, count: self.delayed_count, from, body });
+            Mail::Message { from, body, due, cargo } => {
+                match due {
+                    Some(due) => {
+                        self.delayed_count += 1;
+                        let count = self.delayed_count;
+                        self.delayed.push(Delayed { due, count, from, body });
+                    }
+                    None => self.handle(now, Input::Message { from, body }),
                 }
-                None => self.handle(now, Input::Message { from, body }),
-            },
+                drop(cargo);
+            }
             Mail::Request { id, body, reply } => self.take_request(now, id, body, reply),
             Mail::Requests { first, bodies } => {
                 for (id, body) in first.following().zip(bodies) {

@@ -10,12 +10,12 @@ use crate::{CorruptRecords, Damage, DiskFault, NodeId, Rng};
 use super::Refusal;
 
 /// Opens the store of a node.
-pub(super) type Opener<R> = Arc<dyn Fn(NodeId) -> Opened<Box<dyn Store<R>>, R> + Send + Sync>;
+pub(crate) type Opener<R> = Arc<dyn Fn(NodeId) -> Opened<Box<dyn Store<R>>, R> + Send + Sync>;
 
 /// Memory that misbehaves as disks do when it is told to, or a store.
 ///
 /// Records are counted from any number, all of a boot's after all of an earlier one's.
-pub(super) enum Medium<R> {
+pub(crate) enum Medium<R> {
     /// While it is sound it needs no time: what is written is durable.
     Memory(Disk<R>),
     /// A sync blocks.
@@ -23,7 +23,7 @@ pub(super) enum Medium<R> {
 }
 
 /// A store, and how far it has come since the last boot.
-pub(super) struct Kept<R> {
+pub(crate) struct Kept<R> {
     opener: Opener<R>,
     /// None while the process is down.
     store: Option<Box<dyn Store<R>>>,
@@ -32,11 +32,11 @@ pub(super) struct Kept<R> {
 }
 
 impl<R: Clone> Medium<R> {
-    pub(super) fn memory() -> Self {
+    pub(crate) fn memory() -> Self {
         Self::Memory(Disk::new(Planted::default()))
     }
 
-    pub(super) fn store(opener: Opener<R>) -> Self {
+    pub(crate) fn store(opener: Opener<R>) -> Self {
         Self::Store(Kept { opener, store: None, written: 0, synced: 0 })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::SendError;
+use crossbeam_channel::{SendError, Sender};
 
 use crate::port::{Port, ReplyTo};
 use crate::{NoAnswer, Node, NodeId, RequestId};
@@ -25,25 +25,32 @@ impl<N: Node> Port<N> for Inboxes<N> {
         let Some(index) = self.shared.members.index_of(node) else {
             return reply.complete(Err(NoAnswer::Unreachable));
         };
-        let id = self.shared.called_back.next();
-        let mail = Mail::Request { id, body, reply: Some(reply) };
-        // The cluster has shut down: nobody will ever read it.
-        if let Err(SendError(Mail::Request { reply: Some(reply), .. })) =
-            self.shared.inboxes[index].send(mail)
-        {
-            reply.complete(Err(NoAnswer::Unreachable));
-        }
+        hand_in(&self.shared.inboxes[index], &self.shared.called_back, body, reply);
+    }
+}
+
+/// Puts a request into an inbox, under a new name of `names`.
+pub(crate) fn hand_in<N: Node>(
+    inbox: &Sender<Mail<N>>,
+    names: &CalledBack,
+    body: N::Request,
+    reply: ReplyTo<N::Response>,
+) {
+    let mail = Mail::Request { id: names.next(), body, reply: Some(reply) };
+    // The node has shut down: nobody will ever read it.
+    if let Err(SendError(Mail::Request { reply: Some(reply), .. })) = inbox.send(mail) {
+        reply.complete(Err(NoAnswer::Unreachable));
     }
 }
 
 /// Names for requests that are answered by a call back, out of the upper half of the client numbers:
 /// more than can ever be used.
 #[derive(Default)]
-pub(super) struct CalledBack(AtomicU64);
+pub(crate) struct CalledBack(AtomicU64);
 
 impl CalledBack {
     /// The first client number that is theirs.
-    pub(super) const FIRST_CLIENT: u32 = (RequestId::CLIENT_MAX >> 1) + 1;
+    pub(crate) const FIRST_CLIENT: u32 = (RequestId::CLIENT_MAX >> 1) + 1;
 
     fn next(&self) -> RequestId {
         let count = self.0.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,12 @@ mod many;
 mod many_disks;
 #[cfg(feature = "mutants")]
 mod mutants;
+#[cfg(feature = "tls")]
+mod net;
+#[cfg(feature = "tls")]
+mod net_hostile;
+#[cfg(feature = "tls")]
+mod net_tls;
 mod network;
 mod scribe;
 mod stores;

@@ -9,6 +9,7 @@ use cluster::{
     Boot, Cluster, Completion, CorruptRecords, EffectsOf, Epoch, Input, InputOf, InvalidConfig,
     Members, Node, NodeId, Now, PersistCount, Redirect, RequestId, Role, Standing, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 pub(crate) struct Scribe {
     pub(crate) config: Config,
@@ -44,7 +45,7 @@ pub(crate) struct Config {
     pub(crate) invalid: bool,
 }
 
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub(crate) enum Ask {
     /// Write it, tell the others at once and again when it is durable, and answer then.
     Append(u64),
@@ -72,7 +73,7 @@ pub(crate) enum Ask {
     Panic,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Done,
     Count(u64),
@@ -80,7 +81,7 @@ pub(crate) enum Answer {
     NotHere(Option<NodeId>),
 }
 
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Note {
     /// It will be durable.
     Soon(u64),

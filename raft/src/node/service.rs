@@ -220,7 +220,8 @@ impl<S: StateMachine> Node for Raft<S> {
             | Message::TimeoutNow { .. }
             | Message::AskIndex { .. }
             | Message::ReadFrom { .. }
-            | Message::Installed { .. } => 0,
+            | Message::Installed { .. }
+            | Message::Hello { .. } => 0,
         };
         size_of_val(message) + owned
     }

@@ -115,7 +115,7 @@ impl<S: StateMachine> Raft<S> {
             applied: self.applied,
             last: self.last_index(),
             snapshot: self.snapshot_index(),
-            gauges: self.gauges(),
+            gauges: self.gauges().into_iter().map(|(name, count)| (name.into(), count)).collect(),
         }
     }
 

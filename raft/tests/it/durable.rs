@@ -14,7 +14,7 @@ use wal::{Restart, SimDirectory, Trouble};
 
 /// Every value written, in order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct List(Vec<u64>);
+pub(crate) struct List(pub(crate) Vec<u64>);
 
 impl StateMachine for List {
     type Command = u64;

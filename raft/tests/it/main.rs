@@ -41,3 +41,5 @@ mod storm;
 mod table;
 mod threads;
 mod transfer;
+#[cfg(feature = "net")]
+mod wire;

@@ -1,13 +1,9 @@
 //! How a host carries out what its node wants.
 
-use std::time::{Duration, Instant};
-
 use crate::store::StoreError;
-use crate::threads::host::{Host, Mail};
-use crate::threads::links::Fate;
+use crate::threads::host::Host;
 use crate::{
-    Effect, EffectOf, Emitted, Gate, NoAnswer, Node, NodeId, PersistCount, ReplyTo, RequestId,
-    Timestamp,
+    Effect, EffectOf, Emitted, Gate, NoAnswer, Node, PersistCount, ReplyTo, RequestId, Timestamp,
 };
 
 impl<N: Node> Host<N> {
@@ -79,7 +75,7 @@ impl<N: Node> Host<N> {
         }
         match effect {
             Effect::Persist(_) | Effect::Forget { .. } => unreachable!("done by carry_out_one"),
-            Effect::Send { to, message, .. } => self.send(to, message),
+            Effect::Send { to, message, .. } => self.given.outlet.send(to, message),
             Effect::Respond { request, response, .. } => {
                 if let Some(reply) = self.asked.remove(&request) {
                     self.answer(request, reply, Ok(response));
@@ -110,25 +106,6 @@ impl<N: Node> Host<N> {
         self.die()
     }
 
-    fn send(&mut self, to: NodeId, body: N::Message) {
-        let given = &mut self.given;
-        let Some(to) = given.members.index_of(to) else { return };
-        let from = given.id;
-        let due = |delay: Duration| (!delay.is_zero()).then(|| Instant::now() + delay);
-        // A peer that is gone gets no mail: that is what being gone means.
-        match given.links.fate(given.index, to, &mut given.rng) {
-            Fate::Lost => {}
-            Fate::Once(delay) => {
-                let _ = given.peers[to].send(Mail::Message { from, body, due: due(delay) });
-            }
-            Fate::Twice(first, again) => {
-                let copy = Mail::Message { from, body: body.clone(), due: due(again) };
-                let _ = given.peers[to].send(Mail::Message { from, body, due: due(first) });
-                let _ = given.peers[to].send(copy);
-            }
-        }
-    }
-
     /// Puts an answer aside until the effects of this batch are carried out, unless there is somebody
     /// to call back.
     pub(super) fn answer(
@@ -146,6 +123,7 @@ impl<N: Node> Host<N> {
     pub(super) fn deliver(&mut self) {
         let start = self.given.start;
         self.outbox.deliver(|| Timestamp::ZERO + start.elapsed());
+        self.given.outlet.flush();
     }
 
     fn emit(&mut self, event: &N::Event) {
