@@ -74,10 +74,10 @@ impl Options {
         self
     }
 
-    /// Files begin with so many bytes of zeroes and, where no [spare](Self::spares_max) is ready, grow
-    /// by so many at a time, so that a sync in between changes no metadata: it is faster by a third and
-    /// more where that was measured. Zero for growing with each batch, and for making no spares.
-    /// Default 4 MiB; at most 1 GiB.
+    /// Files begin with so many bytes of zeroes and, where no [spare](Self::spares_max) is ready or
+    /// being made, grow by so many at a time, so that a sync in between changes no metadata: it is
+    /// faster by a third and more where that was measured. Zero for growing with each batch, and for
+    /// making no spares. Default 4 MiB; at most 1 GiB.
     #[must_use]
     pub fn prepare_bytes(mut self, bytes: u64) -> Self {
         self.prepare_bytes = bytes;
@@ -97,8 +97,8 @@ impl Options {
     }
 
     /// How many segments that are not needed any more are kept to be written over, which saves writing
-    /// zeroes first. While there is none of these, one of as many zeroes as a segment has bytes is made
-    /// beside the log, by another thread: so as soon as a log is open there is one. Zero for neither.
+    /// zeroes first. If there is none of these when half of what is prepared is written, one of as many
+    /// zeroes as a segment has bytes is made beside the log, by another thread. Zero for neither.
     /// Default 2.
     #[must_use]
     pub fn spares_max(mut self, count: usize) -> Self {

@@ -16,7 +16,7 @@ use crate::segment::spare_name;
 const PIECE: u64 = 1 << 20;
 
 /// Files to write the next segments over, so that a sync changes no metadata and writes no zeroes:
-/// segments that were dropped and, while there is none of these, one of zeroes that is made beside the
+/// segments that were dropped and, where there is none of these, one of zeroes that is made beside the
 /// log's owner.
 ///
 /// Whatever is in such a file, and however long it is, it may be written over: so a crash at any
@@ -78,6 +78,11 @@ impl Stock {
             self.ready.push_back(Spare { name: std::mem::take(&mut making.name), zeroes: true });
         }
         !self.ready.is_empty()
+    }
+
+    /// Whether one is being made.
+    pub(crate) fn is_making(&self) -> bool {
+        self.making.is_some()
     }
 
     /// The one to be used next.

@@ -129,7 +129,6 @@ impl<F: Files> Wal<F> {
             _lock: lock,
         };
         wal.drop_segments()?;
-        wal.replenish();
         Ok((wal, recovered))
     }
 
@@ -355,6 +354,10 @@ impl<F: Files> Wal<F> {
         if !early {
             self.batch_done(header, checksum);
         }
+        // Not sooner: a log that is hardly written to shall take little room, and no time of the disk's.
+        if self.active.end > self.active.prepared / 2 {
+            self.stock.replenish(&mut self.files, self.active.header.segment);
+        }
         Ok(())
     }
 
@@ -365,10 +368,6 @@ impl<F: Files> Wal<F> {
         let grows = self.options.prepare_step() > 0 && end > self.active.prepared;
         let full = end > self.options.segment_len() || grows && self.stock.is_ready();
         full && !self.active.is_fresh()
-    }
-
-    fn replenish(&mut self) {
-        self.stock.replenish(&mut self.files, self.active.header.segment);
     }
 
     fn batch_done(&mut self, header: FrameHeader, checksum: u64) {
@@ -386,11 +385,12 @@ impl<F: Files> Wal<F> {
         }
     }
 
-    /// Writes zeroes ahead of a frame that ends at `end`, if it goes beyond what was written.
+    /// Writes zeroes ahead of a frame that ends at `end`, if it goes beyond what was written. Not while
+    /// the next segment is being made: this one gives way to it soon.
     fn prepare(&mut self, end: u64) -> Result<(), Failed> {
         let step = self.options.prepare_step();
         let from = self.active.prepared;
-        if step == 0 || end <= from {
+        if step == 0 || end <= from || self.stock.is_making() {
             return Ok(());
         }
         let upto = (end + step).min(self.options.segment_len().max(end));
@@ -450,7 +450,6 @@ impl<F: Files> Wal<F> {
         }
         let old = std::mem::replace(&mut self.active, next);
         self.older.push_back((old.header.segment, old.header.first));
-        self.replenish();
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::IoSlice;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use wal::{AppendError, OpenError, Options, Recovered, Replay, Sequence, Wal};
@@ -142,23 +143,27 @@ fn the_next_segment_is_made_while_this_one_is_filled() {
     let directory = TempDir::new().expect("a directory");
     let options = Options::default().segment_bytes(3 << 20).prepare_bytes(64 << 10);
     let open = || Wal::open(directory.path(), options.clone(), |_| {}).expect("it opens").0;
-    let whole =
-        |name: &str| fs::metadata(directory.path().join(name)).is_ok_and(|it| it.len() == 3 << 20);
-    let made = "spare-18446744073709551614";
+    let len = |name: &str| fs::metadata(directory.path().join(name)).map_or(0, |it| it.len());
+    let write = |wal: &mut Wal| {
+        wal.append(&[7; 20 << 10]).expect("it is taken");
+        wal.sync().expect("it is durable");
+    };
     let mut wal = open();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !whole(made) {
-        assert!(std::time::Instant::now() < deadline, "no file is made");
+    write(&mut wal);
+    assert_eq!(spares(directory.path()), 0, "half of it is left");
+    write(&mut wal);
+    let made = "spare-18446744073709551614";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while len(made) < 3 << 20 {
+        assert!(Instant::now() < deadline, "no file is made");
         std::thread::yield_now();
     }
-    let record = vec![7; 40 << 10];
     // The thread that made it may be about to say so; meanwhile the first segment grows.
     while wal.segments() == 1 {
-        assert!(std::time::Instant::now() < deadline, "the file that was made is not used");
-        wal.append(&record).expect("it is taken");
-        wal.sync().expect("it is durable");
+        assert!(Instant::now() < deadline, "the file that was made is not used");
+        write(&mut wal);
     }
-    assert!(!directory.path().join(made).exists() && whole("segment-00000000000000000002"));
+    assert_eq!((len(made), len("segment-00000000000000000002")), (0, 3 << 20));
     let last = wal.last();
     drop(wal);
     assert_eq!(open().last(), last);
@@ -167,7 +172,10 @@ fn the_next_segment_is_made_while_this_one_is_filled() {
 #[test]
 fn what_is_being_made_when_a_log_is_dropped_is_dropped_too() {
     let directory = TempDir::new().expect("a directory");
-    let options = Options::default().segment_bytes(1 << 30);
-    drop(Wal::open(directory.path(), options, |_| {}).expect("it opens"));
+    let options = Options::default().segment_bytes(1 << 30).prepare_bytes(4096);
+    let (mut wal, _) = Wal::open(directory.path(), options, |_| {}).expect("it opens");
+    wal.append(&[7; 3000]).expect("it is taken");
+    wal.sync().expect("it is durable");
+    drop(wal);
     assert_eq!(spares(directory.path()), 0, "a gigabyte takes longer");
 }
