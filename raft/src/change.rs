@@ -272,9 +272,10 @@ impl<S: StateMachine> Raft<S> {
         let leaves = seated.configuration.leaves_by_itself()
             && (committed || planted.is(Mutant::LeavesJointEarly));
         let forsaken = leadership.change.is_none() && planted.is(Mutant::StaysJoint);
-        let (true, Ok(next)) = (leaves && !forsaken, seated.configuration.leave_joint()) else {
+        if !leaves || forsaken {
             return;
-        };
+        }
+        let Ok(next) = seated.configuration.leave_joint() else { return };
         let request = match leadership.change.take() {
             Some(Ongoing::Joint(request)) => request,
             Some(Ongoing::CatchUp(_)) | None => None,

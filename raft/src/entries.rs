@@ -103,22 +103,39 @@ pub(crate) fn runs_of<C>(entries: &mut Vec<Entry<C>>) -> impl Iterator<Item = Ru
 }
 
 /// The first `count` entries of `runs` after the first `skip`: in which run, at which places.
-pub(crate) fn parts<C>(
-    runs: &[Run<C>],
+pub(crate) fn parts<C>(runs: &[Run<C>], skip: usize, count: usize) -> Parts<'_, C> {
+    Parts { runs: runs.iter(), skip, left: count }
+}
+
+/// See [`parts`]. Written out, since most logs are asked for one run at a time, and often.
+pub(crate) struct Parts<'a, C> {
+    runs: slice::Iter<'a, Run<C>>,
     skip: usize,
-    count: usize,
-) -> impl Iterator<Item = (&Run<C>, Range<usize>)> + Clone {
-    let parts = runs.iter().scan((skip, count), |(skip, left), run| {
-        if *left == 0 {
-            return None;
+    left: usize,
+}
+
+impl<'a, C> Iterator for Parts<'a, C> {
+    type Item = (&'a Run<C>, Range<usize>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left > 0 {
+            let run = self.runs.next()?;
+            let start = run.len().min(self.skip);
+            let end = run.len().min(start.saturating_add(self.left));
+            self.skip -= start;
+            self.left -= end - start;
+            if start < end {
+                return Some((run, start..end));
+            }
         }
-        let start = run.len().min(*skip);
-        let end = run.len().min(start.saturating_add(*left));
-        *skip -= start;
-        *left -= end - start;
-        Some((run, start..end))
-    });
-    parts.filter(|(_, places)| !places.is_empty())
+        None
+    }
+}
+
+impl<C> Clone for Parts<'_, C> {
+    fn clone(&self) -> Self {
+        Self { runs: self.runs.clone(), ..*self }
+    }
 }
 
 /// Some consecutive entries, of which clones and parts are cheap: they share the entries.
@@ -226,6 +243,12 @@ impl<'a, C> IntoIterator for &'a Entries<C> {
 
     fn into_iter(self) -> EntriesIter<'a, C> {
         self.iter()
+    }
+}
+
+impl<C> From<Run<C>> for Entries<C> {
+    fn from(run: Run<C>) -> Self {
+        Self(Runs::One(run))
     }
 }
 

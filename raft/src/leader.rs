@@ -239,6 +239,10 @@ impl<S: StateMachine> Raft<S> {
     /// log[N].term == currentTerm: set commitIndex = N" (figure 2; §5.4.2).
     pub(crate) fn advance_commit(&mut self) {
         let Part::Leader(leadership) = &mut self.part else { return };
+        // What was not handed to this disk was not sent to any other.
+        if self.commit >= self.log.saved_index() {
+            return;
+        }
         let planted = self.config.planted;
         let own = if planted.is(Mutant::CountsItselfBeforeDurable) {
             self.log.last_index()
@@ -326,12 +330,14 @@ impl<C> Batch<C> {
         config: &Config<S>,
     ) -> Self {
         let (mut count, mut bytes) = (0, 0_usize);
-        for entry in log.slice(first, config.entries_max) {
-            let more = bytes.saturating_add(payload_size::<S>(&entry.payload));
-            if count > 0 && more > config.append_bytes_max {
-                break;
+        'full: for entries in log.slices(first, config.entries_max) {
+            for entry in entries {
+                let more = bytes.saturating_add(payload_size::<S>(&entry.payload));
+                if count > 0 && more > config.append_bytes_max {
+                    break 'full;
+                }
+                (count, bytes) = (count + 1, more);
             }
-            (count, bytes) = (count + 1, more);
         }
         Self { first, entries: log.share(first, count), count, bytes }
     }

@@ -1,13 +1,12 @@
 //! The log, how much of it has reached the disk, and the configurations in it.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
 use cluster::PersistCount;
 
 use crate::configuration::Configuration;
-use crate::entries::{Entries, Run, parts, runs_of};
+use crate::entries::{Entries, Parts, Run, parts, runs_of};
 use crate::history::{History, Seated};
 use crate::message::Entry;
 use crate::{LogIndex, Position, Term};
@@ -42,6 +41,30 @@ pub(crate) struct Log<C> {
     /// How often a tail was dropped.
     truncations: u64,
     history: History,
+}
+
+/// See [`Log::slices`].
+pub(crate) struct Slices<'a, C> {
+    in_runs: Parts<'a, C>,
+    open: &'a [Entry<C>],
+}
+
+impl<'a, C> Iterator for Slices<'a, C> {
+    type Item = &'a [Entry<C>];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some((run, places)) = self.in_runs.next() {
+            return Some(&run[places]);
+        }
+        let open = std::mem::take(&mut self.open);
+        (!open.is_empty()).then_some(open)
+    }
+}
+
+impl<C> Clone for Slices<'_, C> {
+    fn clone(&self) -> Self {
+        Self { in_runs: self.in_runs.clone(), open: self.open }
+    }
 }
 
 impl<C> Log<C> {
@@ -156,12 +179,17 @@ impl<C> Log<C> {
         from: LogIndex,
         max: usize,
     ) -> impl Iterator<Item = &Entry<C>> + Clone {
+        self.slices(from, max).flatten()
+    }
+
+    /// The same, as many at a time as lie together.
+    pub(crate) fn slices(&self, from: LogIndex, max: usize) -> Slices<'_, C> {
         let from = from.max(self.base.index.next());
         let first_open = self.last_in_runs().next();
         let left = max.saturating_sub(first_open.since(from));
         let start = from.since(first_open).min(self.open.len());
         let end = start.saturating_add(left).min(self.open.len());
-        self.parts(from, max).flat_map(|(run, places)| &run[places]).chain(&self.open[start..end])
+        Slices { in_runs: self.parts(from, max), open: &self.open[start..end] }
     }
 
     /// As [`slice`](Self::slice), shared; without what is open.
@@ -169,11 +197,7 @@ impl<C> Log<C> {
         Entries::of(self.parts(from, max))
     }
 
-    fn parts(
-        &self,
-        from: LogIndex,
-        max: usize,
-    ) -> impl Iterator<Item = (&Run<C>, Range<usize>)> + Clone {
+    fn parts(&self, from: LogIndex, max: usize) -> Parts<'_, C> {
         let runs = &self.runs[self.run_at(from)..];
         let skip = runs.first().map_or(0, |run| from.since(run.first_index()));
         parts(runs, skip, max)
@@ -304,7 +328,11 @@ impl<C> Log<C> {
     pub(crate) fn unsaved(&mut self) -> Option<Entries<C>> {
         self.close();
         let saved = self.saved;
-        (saved < self.last_in_runs()).then(|| self.share(saved.next(), usize::MAX))
+        match self.runs.last() {
+            // What came since the last flush is one run, unless it was much.
+            Some(run) if run.first_index() == saved.next() => Some(run.clone().into()),
+            _ => (saved < self.last_in_runs()).then(|| self.share(saved.next(), usize::MAX)),
+        }
     }
 
     /// Everything up to the end was handed to the disk, as the record that makes `count`.

@@ -477,12 +477,12 @@ impl<S: StateMachine> Raft<S> {
     fn apply_upto(&mut self, upto: LogIndex) {
         let first = self.applied.next();
         let count = upto.since(self.applied);
-        let batch = self.log.slice(first, count);
+        let batch = self.log.slices(first, count);
         self.applied = upto;
         self.settled.reserve(count);
         let planted = self.config.planted;
         let backwards = planted.is(Mutant::AppliesBackwards);
-        let apply = |entry: &Entry<S::Command>| {
+        let mut apply = |entry: &Entry<S::Command>| {
             let index = entry.index;
             if matches!(entry.payload, Payload::Noop) {
                 return;
@@ -542,10 +542,10 @@ impl<S: StateMachine> Raft<S> {
             }
         };
         if backwards {
-            let batch: Vec<_> = batch.collect();
+            let batch: Vec<_> = batch.flatten().collect();
             batch.into_iter().rev().for_each(apply);
         } else {
-            batch.for_each(apply);
+            batch.for_each(|entries| entries.iter().for_each(&mut apply));
         }
     }
 }

@@ -75,14 +75,15 @@
 //! - Secrecy, or that someone who can write to the files is noticed: checksums are no signatures.
 //!
 //! # What it costs
-//! A sync is one write of the batch and one `fdatasync`, to a file that has its size already: new
-//! segments are written with zeroes some MiB ahead, or over an old segment that is not needed. When a
-//! segment is full the sync that begins the next takes three syncs more. No thread is used; to prepare a
-//! segment in the background would only take those away, once in 64 MiB.
+//! A sync is one write of the batch and one `fdatasync`, to a file that has its size already: the next
+//! segment is written over one that is not needed any more, or over a file of zeroes, which another
+//! thread makes while this segment is filled. When a segment is full the sync that begins the next takes
+//! four syncs more, once in 32 MiB.
 //!
 //! [`Blobs`] keeps what is too large for a log, such as snapshots, in files that are there as a whole
 //! or not at all.
 
+mod beside;
 mod blob;
 mod error;
 mod files;
@@ -92,8 +93,10 @@ mod options;
 mod recovery;
 mod segment;
 mod settle;
+mod stock;
 mod wal;
 
+pub use beside::Beside;
 pub use blob::{BlobError, BlobReader, BlobWriter, Blobs};
 pub use error::{AppendError, Corrupt, OpenError, OptionsError, Poisoned, SyncError};
 pub use files::{Files, Os};

@@ -20,6 +20,8 @@ pub enum Mutant {
     ReusesSequence,
     /// What an earlier life of a segment's file holds is taken for this segment's.
     RecycledRecordsRead,
+    /// A file of unknown content is taken for one of zeroes when it becomes a segment.
+    TakesSparesForNew,
     /// The segment that holds the first record to be kept is dropped too.
     CompactsTooMuch,
     /// After a failed sync the log goes on, and the next sync reports success.
@@ -41,7 +43,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AcksBeforeSync,
         Self::SkipsDirSync,
         Self::IgnoresChecksum,
@@ -49,6 +51,7 @@ impl Mutant {
         Self::KeepsTornTail,
         Self::ReusesSequence,
         Self::RecycledRecordsRead,
+        Self::TakesSparesForNew,
         Self::CompactsTooMuch,
         Self::RetriesFailedSync,
         Self::TrustsPageCache,

@@ -36,12 +36,12 @@ pub enum OnCorruption {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            segment_bytes: 64 << 20,
+            segment_bytes: 32 << 20,
             record_bytes_max: 16 << 20,
             batch_bytes_max: 256 << 20,
             prepare_bytes: 4 << 20,
             align: format::ALIGN_MIN,
-            spares_max: 1,
+            spares_max: 2,
             create: true,
             on_corruption: OnCorruption::Refuse,
             planted: Planted::default(),
@@ -50,8 +50,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The next segment is begun when this one would get longer than so many bytes. A batch that
-    /// does not fit into any segment gets a longer one. Default 64 MiB; 4 KiB to 4 GiB.
+    /// The next segment is begun when this one would get longer than so many bytes, or would have to
+    /// grow while a [spare](Self::spares_max) lies ready. A batch that does not fit into any segment
+    /// gets a longer one. Default 32 MiB; 4 KiB to 4 GiB.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
@@ -73,9 +74,10 @@ impl Options {
         self
     }
 
-    /// Files grow by so many bytes of zeroes at a time, so that a sync in between changes no
-    /// metadata: it is faster by a third and more where that was measured. Zero for growing with each
-    /// batch. Default 4 MiB; at most 1 GiB.
+    /// Files begin with so many bytes of zeroes and, where no [spare](Self::spares_max) is ready or
+    /// being made, grow by so many at a time, so that a sync in between changes no metadata: it is
+    /// faster by a third and more where that was measured. Zero for growing with each batch, and for
+    /// making no spares. Default 4 MiB; at most 1 GiB.
     #[must_use]
     pub fn prepare_bytes(mut self, bytes: u64) -> Self {
         self.prepare_bytes = bytes;
@@ -94,8 +96,10 @@ impl Options {
         self
     }
 
-    /// How many segments that are not needed any more are kept to be written over: that saves
-    /// writing zeroes first. Default 1.
+    /// How many segments that are not needed any more are kept to be written over, which saves writing
+    /// zeroes first. If there is none of these when half of what is prepared is written, one of as many
+    /// zeroes as a segment has bytes is made beside the log, by another thread. Zero for neither.
+    /// Default 2.
     #[must_use]
     pub fn spares_max(mut self, count: usize) -> Self {
         self.spares_max = count;

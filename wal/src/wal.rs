@@ -12,8 +12,10 @@ use crate::options::Options;
 use crate::recovery::{Recovered, Recovery, Replay};
 use crate::segment::{self, Active, LOCK, NEXT, Name, segment_name, spare_name};
 use crate::settle::write_frame;
+use crate::stock::Stock;
 
-/// A log, open for appending. One owner, no threads; every call that touches the disk blocks.
+/// A log, open for appending. One owner; every call that touches the disk blocks. What another thread
+/// does ([`Files::beside`]) is to make files of zeroes for it; it is over when the `Wal` is dropped.
 ///
 /// **Append any number of records, then [`sync`](Wal::sync) once, and only then act on what they
 /// say.** What was not synced when a `Wal` is dropped is not written.
@@ -29,8 +31,7 @@ pub struct Wal<F: Files = Os> {
     active: Active<F::File>,
     /// The segments before it, oldest first, each with the number of its first record.
     older: VecDeque<(u64, Sequence)>,
-    /// Files to write the next segments over.
-    spares: Vec<String>,
+    stock: Stock,
     floor: u64,
     /// The number of the first record that waits, or will.
     first: Sequence,
@@ -115,7 +116,7 @@ impl<F: Files> Wal<F> {
             files,
             active,
             older,
-            spares,
+            stock: Stock::new(spares, &options),
             floor,
             first: recovered.next,
             buffer: vec![0; FRAME_LEN],
@@ -324,8 +325,7 @@ impl<F: Files> Wal<F> {
 
     fn write_batch(&mut self) -> Result<(), Failed> {
         let len = self.buffer.len() as u64;
-        let fits = self.active.next_frame() + len <= self.options.segment_len();
-        if !fits && !self.active.is_fresh() {
+        if self.is_full_for(len) {
             self.next_segment()?;
         }
         let at = self.active.next_frame();
@@ -354,7 +354,20 @@ impl<F: Files> Wal<F> {
         if !early {
             self.batch_done(header, checksum);
         }
+        // Not sooner: a log that is hardly written to shall take little room, and no time of the disk's.
+        if self.active.end > self.active.prepared / 2 {
+            self.stock.replenish(&mut self.files, self.active.header.segment);
+        }
         Ok(())
+    }
+
+    /// Whether a frame of `len` bytes belongs in the next segment: because this one would get too long,
+    /// or would have to grow while a file for the next one lies ready.
+    fn is_full_for(&mut self, len: u64) -> bool {
+        let end = self.active.next_frame() + len;
+        let grows = self.options.prepare_step() > 0 && end > self.active.prepared;
+        let full = end > self.options.segment_len() || grows && self.stock.is_ready();
+        full && !self.active.is_fresh()
     }
 
     fn batch_done(&mut self, header: FrameHeader, checksum: u64) {
@@ -372,11 +385,12 @@ impl<F: Files> Wal<F> {
         }
     }
 
-    /// Writes zeroes ahead of a frame that ends at `end`, if it goes beyond what was written.
+    /// Writes zeroes ahead of a frame that ends at `end`, if it goes beyond what was written. Not while
+    /// the next segment is being made: this one gives way to it soon.
     fn prepare(&mut self, end: u64) -> Result<(), Failed> {
         let step = self.options.prepare_step();
         let from = self.active.prepared;
-        if step == 0 || end <= from {
+        if step == 0 || end <= from || self.stock.is_making() {
             return Ok(());
         }
         let upto = (end + step).min(self.options.segment_len().max(end));
@@ -405,7 +419,7 @@ impl<F: Files> Wal<F> {
 
     /// Begins the next segment. All of this one is durable.
     fn next_segment(&mut self) -> Result<(), Failed> {
-        let spare = self.spares.pop();
+        let spare = self.stock.take();
         let header = SegmentHeader {
             align: self.options.alignment(),
             log: self.active.header.log,
@@ -414,7 +428,7 @@ impl<F: Files> Wal<F> {
             previous_end: self.active.end,
             previous_checksum: self.active.checksum,
             floor: self.floor,
-            recycled: spare.is_some(),
+            recycled: spare.as_ref().is_some_and(|spare| !spare.zeroes),
         };
         let head = if self.options.planted.is(Mutant::ForgetsHead) {
             None
@@ -425,7 +439,7 @@ impl<F: Files> Wal<F> {
             &mut self.files,
             header,
             head,
-            spare.as_deref(),
+            spare.as_ref().map(|spare| spare.name.as_str()),
             self.options.prepare_step().min(self.options.segment_len()),
             !self.options.planted.is(Mutant::SkipsDirSync),
         )?;
@@ -453,11 +467,11 @@ impl<F: Files> Wal<F> {
             let file = self.files.open(&name).or_failed("open", &name)?;
             let len = self.files.len(&file).or_failed("measure", &name)?;
             let handy = len <= 2 * self.options.segment_len();
-            if handy && self.spares.len() < self.options.spares() {
+            if handy && self.stock.has_room() {
                 let spare = spare_name(id);
                 self.files.rename(&name, &spare).or_failed("rename", &name)?;
                 self.files.sync_dir().or_failed("sync the directory of", &name)?;
-                self.spares.push(spare);
+                self.stock.put(spare);
             } else {
                 self.files.remove(&name).or_failed("remove", &name)?;
                 self.files.sync_dir().or_failed("sync the directory of", &name)?;

@@ -6,7 +6,9 @@ mod sim;
 
 use std::io;
 
+use crate::Beside;
 pub use os::Os;
+
 #[cfg(feature = "sim")]
 pub use sim::{Restart, SimDirectory, SimFile, Trouble};
 
@@ -93,4 +95,18 @@ pub trait Files: Send {
 
     /// A number that no other log is likely to get.
     fn random(&mut self) -> u64;
+
+    /// Has `work` done by another thread, with a handle of its own on the same directory; or at once,
+    /// before it returns, where everything is to happen on one thread. This does it at once.
+    ///
+    /// # Errors
+    /// Those of the system, which has no thread for it; nothing is done then.
+    fn beside<T, W>(&mut self, work: W) -> io::Result<Beside<T>>
+    where
+        Self: Sized,
+        T: Send + 'static,
+        W: FnOnce(&mut Self) -> T + Send + 'static,
+    {
+        Ok(Beside::done(work(self)))
+    }
 }

@@ -4,15 +4,17 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use fs4::TryLockError;
 
 use super::Files;
+use crate::Beside;
 
 /// A directory of the operating system. Missing parents are made.
 ///
 /// Two locks in one directory exclude each other, whether one process wants them or two.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Os {
     path: PathBuf,
 }
@@ -114,6 +116,16 @@ impl Files for Os {
     fn random(&mut self) -> u64 {
         // The keys of the standard library's hash maps come from the system's randomness.
         RandomState::new().build_hasher().finish()
+    }
+
+    fn beside<T, W>(&mut self, work: W) -> io::Result<Beside<T>>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Self) -> T + Send + 'static,
+    {
+        let mut files = self.clone();
+        let thread = thread::Builder::new().name("beside a log".to_owned());
+        thread.spawn(move || work(&mut files)).map(Beside::running)
     }
 }
 

@@ -13,7 +13,7 @@ const FIRST: &str = "segment-00000000000000000001";
 const BATCHES: usize = 96 + 64;
 
 fn one_segment(options: &Options) -> Options {
-    options.clone().segment_bytes(1 << 20)
+    options.clone().segment_bytes(1 << 20).spares_max(0)
 }
 
 /// How long a frame with one record of `len` bytes is, up to the next.

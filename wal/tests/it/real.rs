@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::IoSlice;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use wal::{AppendError, OpenError, Options, Recovered, Replay, Sequence, Wal};
@@ -14,7 +15,7 @@ const FIRST: &str = "segment-00000000000000000001";
 fn read(path: &Path) -> Result<(Wal, Recovered, Vec<Vec<u8>>), OpenError> {
     let mut records = Vec::new();
     let (wal, recovered) =
-        Wal::open(path, small().segment_bytes(1 << 20), |replay| match replay {
+        Wal::open(path, small().segment_bytes(1 << 20).spares_max(0), |replay| match replay {
             Replay::Record { bytes, .. } => records.push(bytes.to_vec()),
             Replay::Head(_) => {}
         })?;
@@ -129,4 +130,52 @@ fn what_is_too_long_or_too_much_is_not_taken() {
     };
     Wal::open(directory.path(), options, visit).expect("it opens");
     assert_eq!(lens, [40_000, 40_000]);
+}
+
+fn spares(path: &Path) -> usize {
+    let names = fs::read_dir(path).expect("it is there").map(|it| it.expect("it is read"));
+    names.filter(|it| it.file_name().to_string_lossy().starts_with("spare-")).count()
+}
+
+/// What is ready is used before a segment grows; what is not ready stops nobody.
+#[test]
+fn the_next_segment_is_made_while_this_one_is_filled() {
+    let directory = TempDir::new().expect("a directory");
+    let options = Options::default().segment_bytes(3 << 20).prepare_bytes(64 << 10);
+    let open = || Wal::open(directory.path(), options.clone(), |_| {}).expect("it opens").0;
+    let len = |name: &str| fs::metadata(directory.path().join(name)).map_or(0, |it| it.len());
+    let write = |wal: &mut Wal| {
+        wal.append(&[7; 20 << 10]).expect("it is taken");
+        wal.sync().expect("it is durable");
+    };
+    let mut wal = open();
+    write(&mut wal);
+    assert_eq!(spares(directory.path()), 0, "half of it is left");
+    write(&mut wal);
+    let made = "spare-18446744073709551614";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while len(made) < 3 << 20 {
+        assert!(Instant::now() < deadline, "no file is made");
+        std::thread::yield_now();
+    }
+    // The thread that made it may be about to say so; meanwhile the first segment grows.
+    while wal.segments() == 1 {
+        assert!(Instant::now() < deadline, "the file that was made is not used");
+        write(&mut wal);
+    }
+    assert_eq!((len(made), len("segment-00000000000000000002")), (0, 3 << 20));
+    let last = wal.last();
+    drop(wal);
+    assert_eq!(open().last(), last);
+}
+
+#[test]
+fn what_is_being_made_when_a_log_is_dropped_is_dropped_too() {
+    let directory = TempDir::new().expect("a directory");
+    let options = Options::default().segment_bytes(1 << 30).prepare_bytes(4096);
+    let (mut wal, _) = Wal::open(directory.path(), options, |_| {}).expect("it opens");
+    wal.append(&[7; 3000]).expect("it is taken");
+    wal.sync().expect("it is durable");
+    drop(wal);
+    assert_eq!(spares(directory.path()), 0, "a gigabyte takes longer");
 }
