@@ -510,6 +510,11 @@ pub const ALL: &[Scenario] = &[
             }
         },
     ),
+    // One, since another may be out: of the others a majority must have kept its disks.
+    voters("membership-wipe", "voters come and go, and one of them loses its disk", 1, |plan| {
+        plan.at(25, Move::Wipe(Whom::Any(1)));
+        plan.at(35, Move::Restart(Whom::All));
+    }),
     voters(
         "membership-swarm",
         "voters come and go in a mixture of faults that the seed draws",

@@ -32,11 +32,8 @@ pub enum Op {
     Open,
     /// Logs: what has this node committed?
     Committed,
-    /// Logs: let these nodes vote, and no others. Only asked of what can change its members.
-    Vote {
-        /// Who, ascending.
-        voters: Vec<NodeId>,
-    },
+    /// Logs: change who votes. Only asked of what can change its members.
+    Change(Membership),
     /// Locks: take it if it is free, else wait for it.
     Acquire {
         /// Which lock.
@@ -77,6 +74,15 @@ pub enum Op {
     },
 }
 
+/// A change of who votes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Membership {
+    /// These vote, and no others. Ascending.
+    Voters(Vec<NodeId>),
+    /// This voter, which may have lost its disk, votes on the one that it has now.
+    Renewed(NodeId),
+}
+
 /// The ways to a linearizable read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ReadPath {
@@ -114,8 +120,8 @@ pub enum Outcome {
         /// The session's name.
         session: u64,
     },
-    /// To [`Op::Vote`].
-    Voting,
+    /// To [`Op::Change`].
+    Changed,
     /// To [`Op::Committed`]: a digest of each committed entry, in order from the first.
     Log(Vec<u64>),
     /// To [`Op::Acquire`].

@@ -209,7 +209,7 @@ impl Pending {
 fn waits_for(op: &Op) -> Duration {
     match op {
         Op::Acquire { wait, .. } => *wait,
-        Op::Vote { .. } => CATCH_UP,
+        Op::Change(_) => CATCH_UP,
         Op::Lead
         | Op::Read { .. }
         | Op::Write { .. }
@@ -235,7 +235,7 @@ fn repeatable(op: &Op) -> bool {
         Op::Lead
         | Op::Read { .. }
         | Op::Committed
-        | Op::Vote { .. }
+        | Op::Change(_)
         | Op::Inspect { .. }
         | Op::Acquire { .. } => true,
         Op::Renew { .. } | Op::Release { .. } => false,

@@ -186,7 +186,7 @@ impl Habit for Locker {
             | Op::Read { .. }
             | Op::Write { .. }
             | Op::Open
-            | Op::Vote { .. }
+            | Op::Change(_)
             | Op::Committed => now + rng.span(THINK),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cluster::{NodeId, Rng, Timestamp};
 
 use crate::history::Call;
-use crate::vocabulary::Op;
+use crate::vocabulary::{Membership, Op};
 
 use super::caller::done;
 use super::{Context, Habit, Next};
@@ -14,36 +14,56 @@ use super::{Context, Habit, Next};
 /// How long it leaves a membership as it is.
 const CONTENT: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(500);
 
-/// Takes one voter out at a time, or puts it in another's place, until everything is repaired; then it
-/// sees to it that all vote again.
+/// Takes one voter out at a time, puts it in another's place, or has one vote on the disk that it has;
+/// once everything is repaired, it sees to it that all vote, each on its own disk.
 ///
 /// Never more than one is out: so many nodes as a majority of all and one more serve at any moment,
 /// between two memberships too.
 #[derive(Debug, Default)]
 pub(crate) struct Operator {
-    all_vote: bool,
+    /// What is left to do, the last first, since everything was repaired.
+    left: Option<Vec<Membership>>,
 }
 
-/// Everybody, or everybody but one.
-fn voters(members: &[NodeId], rng: &mut Rng) -> Vec<NodeId> {
+/// What is left to do once everything is repaired, the last first.
+fn restored(members: &[NodeId]) -> Vec<Membership> {
+    let renewed = members.iter().map(|&node| Membership::Renewed(node));
+    renewed.chain([Membership::Voters(members.to_vec())]).collect()
+}
+
+/// Everybody votes, or everybody but one, or one on another disk.
+fn drawn(members: &[NodeId], rng: &mut Rng) -> Membership {
+    let place = rng.index(members.len());
     let mut voters = members.to_vec();
-    if voters.len() > 1 && rng.chance(750_000) {
-        voters.remove(rng.index(voters.len()));
+    match rng.below(4) {
+        0 => return Membership::Renewed(members[place]),
+        1 => {}
+        _ if voters.len() == 1 => {}
+        _ => drop(voters.remove(place)),
     }
-    voters
+    Membership::Voters(voters)
 }
 
 impl Habit for Operator {
     fn next(&mut self, context: &mut Context<'_>, rng: &mut Rng) -> Next {
-        let repaired = context.history.healed.is_some();
-        let all = context.members;
-        Next::Call(Op::Vote { voters: if repaired { all.to_vec() } else { voters(all, rng) } })
+        let members = context.members;
+        if context.history.healed.is_none() {
+            return Next::Call(Op::Change(drawn(members, rng)));
+        }
+        let left = self.left.get_or_insert_with(|| restored(members));
+        match left.last() {
+            Some(next) => Next::Call(Op::Change(next.clone())),
+            None => Next::Wait(Timestamp::MAX),
+        }
     }
 
     fn ended(&mut self, context: &mut Context<'_>, rng: &mut Rng, call: &Call) -> Timestamp {
-        let all = Op::Vote { voters: context.members.to_vec() };
-        let repaired = context.history.healed.is_some_and(|healed| call.invoked >= healed);
-        self.all_vote = repaired && call.op == all && done(call).is_some();
+        if let Some(left) = &mut self.left
+            && done(call).is_some()
+            && left.last().is_some_and(|next| call.op == Op::Change(next.clone()))
+        {
+            left.pop();
+        }
         context.now() + rng.span(CONTENT)
     }
 
@@ -51,6 +71,6 @@ impl Habit for Operator {
     fn finish(&mut self) {}
 
     fn finished(&self) -> bool {
-        self.all_vote
+        self.left.as_ref().is_some_and(Vec::is_empty)
     }
 }

@@ -32,7 +32,7 @@ pub fn edn(history: &History) -> String {
             Some(Words { f: "put", fields, asked: value.clone(), answered: value })
         }
         // Of no effect on any register.
-        Op::Open | Op::Vote { .. } => None,
+        Op::Open | Op::Change(_) => None,
         Op::Lead
         | Op::Committed
         | Op::Inspect { .. }
@@ -63,7 +63,7 @@ pub fn edn_register(history: &History, key: u32) -> String {
         | Op::Write { .. }
         | Op::Lead
         | Op::Open
-        | Op::Vote { .. }
+        | Op::Change(_)
         | Op::Committed
         | Op::Inspect { .. }
         | Op::Acquire { .. }
@@ -97,7 +97,7 @@ fn other(call: &Call) -> Words {
         Op::Release { lock, owner, token } => {
             ("release", format!("{{:lock {lock}, :owner {owner}, :token {token}}}"))
         }
-        Op::Read { .. } | Op::Write { .. } | Op::Open | Op::Vote { .. } => {
+        Op::Read { .. } | Op::Write { .. } | Op::Open | Op::Change(_) => {
             ("register", "nil".to_owned())
         }
     };
@@ -117,7 +117,7 @@ fn other(call: &Call) -> Words {
             Outcome::Value(_)
             | Outcome::Opened { .. }
             | Outcome::Written
-            | Outcome::Voting
+            | Outcome::Changed
             | Outcome::Renewed { .. }
             | Outcome::Released { .. },
         )

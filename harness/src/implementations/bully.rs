@@ -72,7 +72,7 @@ impl Pattern for Elections {
             Op::Read { .. }
             | Op::Write { .. }
             | Op::Open
-            | Op::Vote { .. }
+            | Op::Change(_)
             | Op::Committed
             | Op::Inspect { .. }
             | Op::Acquire { .. }

@@ -97,7 +97,7 @@ impl Pattern for Locks {
             | Op::Read { .. }
             | Op::Write { .. }
             | Op::Open
-            | Op::Vote { .. }
+            | Op::Change(_)
             | Op::Committed => {
                 unreachable!("a lock workload asks for locks")
             }

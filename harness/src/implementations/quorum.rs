@@ -125,7 +125,7 @@ impl Pattern for Store {
             }
             Op::Lead
             | Op::Open
-            | Op::Vote { .. }
+            | Op::Change(_)
             | Op::Committed
             | Op::Inspect { .. }
             | Op::Acquire { .. }

@@ -15,7 +15,7 @@ use crate::guarantee::{Guarantee, Violation};
 use crate::implementation::{Implementation, NODE_WORLDS, Workload, majority, start_with};
 use crate::sometimes::{Marks, Onlooker, raft as sometimes};
 use crate::subject::{Pattern, Seen};
-use crate::vocabulary::{Answer, Op, Outcome, ReadPath, Refusal, Ticket};
+use crate::vocabulary::{Answer, Membership, Op, Outcome, ReadPath, Refusal, Ticket};
 
 /// Raft as it comes, but for how often it takes snapshots, and with leases.
 pub fn raft() -> Implementation {
@@ -148,7 +148,10 @@ impl Pattern for Registry {
                 })
             }
             Op::Open => Request::Open,
-            Op::Vote { voters } => Request::Change(Change::Voters(voters.into_iter().collect())),
+            Op::Change(Membership::Voters(voters)) => {
+                Request::Change(Change::Voters(voters.into_iter().collect()))
+            }
+            Op::Change(Membership::Renewed(node)) => Request::Change(Change::Renew(node)),
             // What is applied: the log itself may be in a snapshot.
             Op::Committed => Request::ReadLocal(Query::Log),
             Op::Lead
@@ -166,7 +169,7 @@ impl Pattern for Registry {
             Ok(Reply::Written { .. }) => Ok(Outcome::Written),
             Ok(Reply::Answer(Told::Value(value))) => Ok(Outcome::Value(value)),
             Ok(Reply::Answer(Told::Log(log))) => Ok(Outcome::Log(log)),
-            Ok(Reply::Changed { .. }) => Ok(Outcome::Voting),
+            Ok(Reply::Changed { .. }) => Ok(Outcome::Changed),
             Ok(Reply::Opened(session)) => Ok(Outcome::Opened { session: session.get() }),
             Ok(
                 Reply::Closed | Reply::Committed(_) | Reply::Transferred { .. } | Reply::Status(_),

@@ -28,5 +28,5 @@ pub(super) fn judge(history: &History) -> Option<Violation> {
 
 /// Whether a majority must be able to do it: whoever is to vote must be able to take the log.
 fn is_service(op: &Op) -> bool {
-    !matches!(op, Op::Vote { .. })
+    !matches!(op, Op::Change(_))
 }

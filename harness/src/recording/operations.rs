@@ -2,7 +2,7 @@
 
 use crate::history::{Call, End, History};
 use crate::recording::{Ending, Operation, OperationKind};
-use crate::vocabulary::{Op, Outcome, ReadPath, Refusal};
+use crate::vocabulary::{Membership, Op, Outcome, ReadPath, Refusal};
 
 /// The operations of `history` in order of call; and for each of its calls, where it is among them.
 pub(super) fn operations(history: &History) -> (Vec<Operation>, Vec<usize>) {
@@ -32,9 +32,12 @@ fn operation(call: &Call) -> Operation {
             (OperationKind::Write, format!("k{key} ← {value}"), format!("write k{key} ← {value}"))
         }
         Op::Open => (OperationKind::Other, "session".to_owned(), "open a session".to_owned()),
-        Op::Vote { voters } => {
-            let text = format!("let {voters:?} vote");
-            (OperationKind::Other, "members".to_owned(), text)
+        Op::Change(Membership::Voters(voters)) => {
+            (OperationKind::Other, "voters".to_owned(), format!("let {voters:?} vote"))
+        }
+        Op::Change(Membership::Renewed(node)) => {
+            let text = format!("let {node} vote on its present disk");
+            (OperationKind::Other, format!("renew {node}"), text)
         }
         Op::Committed => (OperationKind::Read, "log".to_owned(), "read the log".to_owned()),
         Op::Inspect { lock } => {
@@ -100,9 +103,10 @@ fn told(outcome: &Outcome) -> Option<String> {
         Outcome::Opened { session } => Some(session.to_string()),
         Outcome::Log(log) => Some(format!("{} entries", log.len())),
         Outcome::Acquired { token, .. } => Some(format!("token {token}")),
-        Outcome::Written | Outcome::Voting | Outcome::Renewed { .. } | Outcome::Released { .. } => {
-            None
-        }
+        Outcome::Written
+        | Outcome::Changed
+        | Outcome::Renewed { .. }
+        | Outcome::Released { .. } => None,
         Outcome::Holder { token } => {
             Some(token.map_or_else(|| "free".to_owned(), |token| format!("token {token}")))
         }

@@ -64,7 +64,7 @@ pub fn ask(op: &Op) -> Ask {
         Op::Committed => Ask::Committed,
         Op::Lead
         | Op::Open
-        | Op::Vote { .. }
+        | Op::Change(_)
         | Op::Inspect { .. }
         | Op::Acquire { .. }
         | Op::Renew { .. }

@@ -9,7 +9,7 @@ use harness::implementations;
 use harness::run::NoRun;
 use harness::run::{Options, run};
 use harness::scenario::{self, Needs, Scenario};
-use harness::vocabulary::Op;
+use harness::vocabulary::{Membership, Op};
 
 #[test]
 fn names_are_unique_and_found() {
@@ -85,7 +85,9 @@ fn voters_change_and_reads_go_every_way() {
     let (mut memberships, mut paths) = (BTreeSet::new(), Vec::new());
     for call in served {
         match &call.op {
-            Op::Vote { voters } => drop(memberships.insert(voters.clone())),
+            Op::Change(Membership::Voters(voters)) => {
+                memberships.insert(voters.clone());
+            }
             Op::Read { path, .. } if !paths.contains(path) => paths.push(*path),
             _ => {}
         }
@@ -93,7 +95,7 @@ fn voters_change_and_reads_go_every_way() {
     assert!(memberships.len() >= 4, "few memberships: {memberships:?}");
     assert!(memberships.iter().any(|voters| voters.len() == 5), "nobody comes back");
     assert_eq!(paths.len(), raft.reads.len(), "only {paths:?}");
-    let last = history.calls.iter().rev().find(|call| matches!(call.op, Op::Vote { .. }));
+    let last = history.calls.iter().rev().find(|call| matches!(call.op, Op::Change(_)));
     let last = last.expect("there was an operator");
     assert!(last.served() && last.invoked >= history.healed.expect("it was repaired"));
 }
