@@ -59,7 +59,8 @@
 //! When it is used up, messages are dropped, requests are turned away with nothing done, and a client that
 //! does not read its answers is cut off. A body is never allocated by its announced length, but as it
 //! arrives; and a sequence in it by the bytes that are there. (Types of which nothing is encoded, `()`
-//! say, cost no bytes: a message type must not hold a sequence of those.)
+//! say, cost no bytes: a message type must not hold a sequence of those.) What the budget does not count is
+//! what a connection itself takes: some hundred bytes, and with TLS some tens of KiB.
 //!
 //! # Secrecy
 //! With [`Tls`] both sides show certificates of one authority, and a node's must be for its own name in
