@@ -21,7 +21,7 @@
 //! A node connects to each of its peers, and sends messages by that connection only; so between two nodes
 //! there is one for each direction, and each is made anew whenever it is lost. What a node sends while
 //! there is none, or while [more than so much](Limits::link_max) waits on it, is lost: messages may be, to
-//! every [`Node`](crate::Node). Nothing else is: on one connection they arrive once and in order.
+//! every [`Node`]. Nothing else is: on one connection they arrive once and in order.
 //!
 //! Whoever connects says first who it is and whom it calls. It is refused, by a frame that says why, if
 //! it is of another cluster, calls another node, is no member, or is a member in an *earlier life*: a
@@ -46,9 +46,9 @@
 //! | 1 hello | whoever connected, first and once | cluster (string), whom it calls (u32), who it is: 0 and its id (u32) and life (u64) for a node, 1 for a client |
 //! | 2 welcome | whoever was connected to, first and once | its life (u64) |
 //! | 3 refusal | either, last | one byte for the [`Reason`], then UTF-8 text; so in every version |
-//! | 4 message | a node that connected, after the welcome | [`Node::Message`](crate::Node::Message) |
-//! | 5 request | a client, after the welcome | tag (u64), [`Node::Request`](crate::Node::Request) |
-//! | 6 response | to a client | tag (u64), then 0 and [`Node::Response`](crate::Node::Response), or 1: nothing was done, or 2: nobody knows |
+//! | 4 message | a node that connected, after the welcome | [`Node::Message`] |
+//! | 5 request | a client, after the welcome | tag (u64), [`Node::Request`] |
+//! | 6 response | to a client | tag (u64), then 0 and [`Node::Response`], or 1: nothing was done, or 2: nobody knows |
 //!
 //! A frame of another version is refused by name, with both versions. What a connection is sent that makes
 //! no sense is the end of that connection, and of nothing else.
@@ -59,12 +59,18 @@
 //! When it is used up, messages are dropped, requests are turned away with nothing done, and a client that
 //! does not read its answers is cut off. A body is never allocated by its announced length, but as it
 //! arrives; and a sequence in it by the bytes that are there. (Types of which nothing is encoded, `()`
-//! say, cost no bytes: a message type must not hold a sequence of those.)
+//! say, cost no bytes: a message type must not hold a sequence of those.) What the budget does not count is
+//! what a connection itself takes: some hundred bytes, and with TLS some tens of KiB.
 //!
 //! # Secrecy
 //! With [`Tls`] both sides show certificates of one authority, and a node's must be for its own name in
 //! its own cluster. Without, a server listens on loopback only, unless it is told to do so
 //! [`insecurely`](Builder::insecurely): who can connect can do all that a client, and a node, can.
+//!
+//! # A process around it
+//! With the feature `process`, a `process::Stop` waits for SIGTERM, after which a server
+//! [retires](Server::retire), and a `process::Lookout` tells by HTTP whether the node lives, whether it is
+//! ready, and what it counts.
 //!
 //! # What is not promised
 //! - That a node which lost its disk is noticed: its life begins at one again, and is refused by peers
@@ -79,9 +85,12 @@ mod frame;
 mod gate;
 mod greeting;
 mod id;
+mod inside;
 mod limits;
 mod link;
 mod passport;
+#[cfg(feature = "process")]
+pub mod process;
 mod reactor;
 mod reader;
 mod refusal;

@@ -153,7 +153,7 @@ impl<L: Line> Dial<L> {
         });
         match called {
             Ok(stream) => {
-                let until = desk.now + self.calling.limits.greeting_timeout;
+                let until = desk.now + self.calling.limits.connect_timeout;
                 self.state = State::Calling { stream, until };
             }
             Err(error) => self.lost(desk, &error.into()),
@@ -173,11 +173,14 @@ impl<L: Line> Dial<L> {
             Err(error) => return self.lost(desk, &error.into()),
         }
         let rest = State::Resting { until: desk.now };
-        let State::Calling { stream, until } = std::mem::replace(&mut self.state, rest) else {
+        let State::Calling { stream, .. } = std::mem::replace(&mut self.state, rest) else {
             return;
         };
         match self.greet(stream) {
-            Ok(open) => self.state = State::Greeting { open, until },
+            Ok(open) => {
+                let until = desk.now + self.calling.limits.greeting_timeout;
+                self.state = State::Greeting { open, until };
+            }
             Err(refused) => self.lost(desk, &refused.into()),
         }
     }

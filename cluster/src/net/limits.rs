@@ -27,8 +27,11 @@ pub struct Limits {
     /// been closed by the other side yet. The one that has been so for longest makes room for a newer
     /// one. The default is 10 240: mind the limit of open files of the process.
     pub strangers_max: usize,
-    /// For how long they may be so, and how long a node may take to take a call. The default is 5 s.
+    /// For how long they may be so, and how long a node may take to answer a greeting. The default is 5 s.
     pub greeting_timeout: Duration,
+    /// How long it may take to connect. Over a link that was cut it is tried again and again, and the
+    /// system tries more and more rarely by itself. The default is 2 s.
+    pub connect_timeout: Duration,
     /// For how long what was sent may stay unacknowledged by the other machine, and how long a connection
     /// may be quiet before it is asked whether it is still there. The default is 3 s.
     pub patience: Duration,
@@ -49,6 +52,7 @@ impl Default for Limits {
             clients_max: 8192,
             strangers_max: 10_240,
             greeting_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(2),
             patience: Duration::from_secs(3),
             rest_min: Duration::from_millis(20),
             rest_max: Duration::from_millis(500),
@@ -74,6 +78,7 @@ impl Limits {
         }
         let spans = [
             ("greeting_timeout", self.greeting_timeout),
+            ("connect_timeout", self.connect_timeout),
             ("patience", self.patience),
             ("rest_min", self.rest_min),
             ("rest_max", self.rest_max),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, unbounded};
 use mio::Token;
 use mio::event::Event;
 use serde::Serialize;
@@ -20,6 +20,7 @@ use super::entrance::Entrance;
 use super::gate::{Gate, Hall};
 use super::greeting::Caller;
 use super::id::{ClusterId, Incarnation};
+use super::inside::Inside;
 use super::limits::Limits;
 use super::link::{Link, Post};
 use super::passport;
@@ -45,13 +46,9 @@ const BACKLOG: i32 = 4096;
 /// requests. [`shutdown`](Server::shutdown) does the same and tells of panics;
 /// [`retire`](Server::retire) lets the node finish first.
 pub struct Server<N: Spoken> {
-    here: NodeId,
+    pub(super) inside: Arc<Inside<N>>,
     addr: SocketAddr,
     incarnation: Incarnation,
-    nodes: Vec<(NodeId, SocketAddr)>,
-    calling: Arc<Calling>,
-    entrance: Entrance<N>,
-    links: Vec<Option<Arc<Link>>>,
     host: Option<JoinHandle<()>>,
     reactor: Reactor,
 }
@@ -106,7 +103,7 @@ impl<N: Spoken> Server<N> {
 
     /// Which node it is.
     pub fn id(&self) -> NodeId {
-        self.here
+        self.inside.here
     }
 
     /// Where it listens.
@@ -125,62 +122,52 @@ impl<N: Spoken> Server<N> {
     /// # Errors
     /// [`StartError::System`] if the system has no more threads or files.
     pub fn port(&self) -> Result<Arc<Remote<N>>, StartError> {
-        Remote::builder(self.calling.cluster.clone(), self.nodes.iter().copied())
-            .limits(self.calling.limits.clone())
-            .secured(self.calling.tls.clone())
-            .local(self.here, self.entrance.clone())
+        let Inside { here, nodes, calling, entrance, .. } = &*self.inside;
+        Remote::builder(calling.cluster.clone(), nodes.iter().copied())
+            .limits(calling.limits.clone())
+            .secured(calling.tls.clone())
+            .local(*here, entrance.clone())
             .connect()
     }
 
-    /// How the node is doing.
+    /// How the node is doing. One that does not say so within two seconds, because its disk hangs, counts
+    /// as down; what else is asked of a node here is none then.
     pub fn state(&self) -> NodeState {
-        self.question(Control::State).unwrap_or(NodeState::Down)
+        self.inside.state()
     }
 
     /// Why the node is down, if it is and has not panicked: why it did not boot from its disk, or how its
     /// disk failed.
     pub fn refusal(&self) -> Option<Refusal> {
-        self.question(Control::Refusal).flatten()
+        self.inside.question(Control::Refusal).flatten()
     }
 
     /// What the node counts, by name; none if it is down.
     pub fn gauges(&self) -> Option<Vec<(&'static str, u64)>> {
-        self.question(Control::Gauges).flatten()
+        self.inside.gauges()
     }
 
     /// What its connections count, by name: refusals by their reason, messages dropped to and from peers,
     /// bytes that wait, peers that it can reach.
     pub fn traffic(&self) -> Vec<(String, u64)> {
-        let mut figures = self.calling.tally.figures();
-        figures.push(("net-waiting-bytes".to_owned(), self.calling.budget.taken() as u64));
-        figures.push(("net-peers".to_owned(), self.peers().count() as u64));
-        figures
+        self.inside.traffic()
     }
 
     /// How often connections were refused for this reason, by this node or, of its own, by a peer.
     pub fn refused(&self, reason: Reason) -> u64 {
-        self.calling.tally.of(reason)
+        self.inside.calling.tally.of(reason)
     }
 
     /// The peers to which it has a connection now.
     pub fn peers(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let linked = self.nodes.iter().zip(&self.links);
-        linked
-            .filter(|(_, link)| link.as_ref().is_some_and(|link| link.is_open()))
-            .map(|((id, _), _)| *id)
+        self.inside.peers()
     }
 
     /// All that the node tells its application from now on, as it happens.
     pub fn subscribe(&self) -> Receiver<Emitted<N::Event>> {
         let (sender, receiver) = unbounded();
-        let _ = self.entrance.inbox.send(Mail::Control(Control::Subscribe(sender)));
+        let _ = self.inside.entrance.inbox.send(Mail::Control(Control::Subscribe(sender)));
         receiver
-    }
-
-    fn question<T>(&self, control: impl FnOnce(Sender<T>) -> Control<N>) -> Option<T> {
-        let (reply, answer) = crossbeam_channel::bounded(1);
-        self.entrance.inbox.send(Mail::Control(control(reply))).ok()?;
-        answer.recv().ok()
     }
 
     /// Stops it as one stops a process that is wanted again: lets the pattern hand over what it holds (a
@@ -191,9 +178,9 @@ impl<N: Spoken> Server<N> {
     /// As [`shutdown`](Server::shutdown).
     pub fn retire(self, patience: Duration, hand_over: impl FnOnce(&Self)) {
         hand_over(&self);
-        self.entrance.shut();
+        self.inside.entrance.shut();
         let deadline = Instant::now() + patience;
-        while self.entrance.is_busy() && Instant::now() < deadline {
+        while self.inside.entrance.is_busy() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.shutdown();
@@ -211,7 +198,7 @@ impl<N: Spoken> Server<N> {
 
     fn stop(&mut self) -> std::thread::Result<()> {
         // First the node, whose last answers the other thread writes.
-        let _ = self.entrance.inbox.send(Mail::Control(Control::Stop));
+        let _ = self.inside.entrance.inbox.send(Mail::Control(Control::Stop));
         let host = self.host.take().map_or(Ok(()), JoinHandle::join);
         host.and(self.reactor.stop())
     }
@@ -227,7 +214,7 @@ impl<N: Spoken> Drop for Server<N> {
 impl<N: Spoken> fmt::Debug for Server<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("here", &self.here)
+            .field("here", &self.id())
             .field("addr", &self.addr)
             .field("incarnation", &self.incarnation)
             .finish_non_exhaustive()
@@ -324,12 +311,10 @@ impl<N: Spoken> Builder<N> {
             tls: self.tls.clone(),
             limits: self.limits.clone(),
         });
-        let here = self.here;
-        let started = self.launch(members, nodes, listener, incarnation, &calling);
-        let Launched { nodes, entrance, links, host, reactor } =
-            started.map_err(StartError::system("cannot start it"))?;
-        let host = Some(host);
-        Ok(Server { here, addr, incarnation, nodes, calling, entrance, links, host, reactor })
+        let launched = self.launch(members, nodes, listener, incarnation, calling);
+        let (inside, host, reactor) = launched.map_err(StartError::system("cannot start it"))?;
+        let inside = Arc::new(inside);
+        Ok(Server { inside, addr, incarnation, host: Some(host), reactor })
     }
 
     fn validate(&self, members: &Members) -> Result<(), InvalidConfig> {
@@ -379,8 +364,8 @@ impl<N: Spoken> Builder<N> {
         nodes: Vec<(NodeId, SocketAddr)>,
         listener: mio::net::TcpListener,
         incarnation: Incarnation,
-        calling: &Arc<Calling>,
-    ) -> std::io::Result<Launched<N>> {
+        calling: Arc<Calling>,
+    ) -> std::io::Result<(Inside<N>, JoinHandle<()>, Reactor)> {
         let prepared = Prepared::new()?;
         let (inbox, outlet) = unbounded();
         let entrance = Entrance::new(inbox);
@@ -397,7 +382,7 @@ impl<N: Spoken> Builder<N> {
         for (place, (node, link)) in nodes.iter().zip(&links).enumerate() {
             let Some(link) = link else { continue };
             let rng = chance.fork(place as u64);
-            let calling = Arc::clone(calling);
+            let calling = Arc::clone(&calling);
             dials.push(Dial::new(Arc::clone(link), *node, Token(place), rng, calling));
         }
         let hall = Hall {
@@ -407,7 +392,7 @@ impl<N: Spoken> Builder<N> {
             lives,
             entrance: entrance.clone(),
             answers: Arc::clone(&answers),
-            calling: Arc::clone(calling),
+            calling: Arc::clone(&calling),
         };
         let gate = Gate::open(hall, listener, prepared.registry(), members.count())?;
         let post = Post {
@@ -421,7 +406,7 @@ impl<N: Spoken> Builder<N> {
         let host = host::Start {
             id: self.here,
             config: self.config,
-            members,
+            members: members.clone(),
             start: Instant::now(),
             batch_max: self.options.batch_max,
             spins: self.options.spins,
@@ -433,16 +418,9 @@ impl<N: Spoken> Builder<N> {
         let reactor = prepared.start(&format!("net {}", self.here), House { gate, dials })?;
         let thread = std::thread::Builder::new().name(format!("node {}", self.here));
         let host = thread.spawn(move || Host::new(host).run())?;
-        Ok(Launched { nodes, entrance, links, host, reactor })
+        let inside = Inside { here: self.here, members, nodes, calling, entrance, links };
+        Ok((inside, host, reactor))
     }
-}
-
-struct Launched<N: Spoken> {
-    nodes: Vec<(NodeId, SocketAddr)>,
-    entrance: Entrance<N>,
-    links: Vec<Option<Arc<Link>>>,
-    host: JoinHandle<()>,
-    reactor: Reactor,
 }
 
 /// A node that keeps nothing has promised nothing that outlives it: so the clock will do to tell its lives

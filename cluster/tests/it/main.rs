@@ -19,6 +19,8 @@ mod mutants;
 mod net;
 #[cfg(feature = "tls")]
 mod net_hostile;
+#[cfg(feature = "process")]
+mod net_process;
 #[cfg(feature = "tls")]
 mod net_tls;
 mod network;

@@ -303,11 +303,27 @@ fn too_many_requests_are_turned_away() {
     for tag in 0..5 {
         port.submit(n(1), Ask::Ignore, ReplyTo::new(basket.clone(), tag));
     }
-    let mut turned_away: Vec<_> = outcomes.iter().take(2).collect();
+    let next = || outcomes.recv_timeout(LONG).expect("an outcome");
+    let mut turned_away = [next(), next()];
     turned_away.sort_by_key(|it| it.0);
     assert_eq!(turned_away, [(3, Err(NoAnswer::Unreachable)), (4, Err(NoAnswer::Unreachable))]);
     drop(server);
-    assert!(outcomes.iter().take(3).all(|(_, outcome)| outcome == Err(NoAnswer::Lost)));
+    assert!((0..3).all(|_| next().1 == Err(NoAnswer::Lost)));
+}
+
+/// A node takes a request, and its connection ends: the request may have had an effect.
+#[test]
+fn a_request_is_lost_with_the_connection_that_took_it() {
+    let (doors, nodes) = doors(1);
+    let port = remote(&nodes);
+    let (basket, outcomes) = Basket::new();
+    port.submit(n(1), Ask::Count, ReplyTo::new(basket, 1));
+    let (mut stream, _) = doors[0].accept().expect("it is called");
+    assert_eq!(next_frame(&mut stream).map(|it| it.0), Some(HELLO));
+    stream.write_all(&frame(PROTOCOL, WELCOME, &[1])).expect("it is sent");
+    assert_eq!(next_frame(&mut stream), Some((REQUEST, vec![1, 1])), "number 1: how many");
+    drop(stream);
+    assert_eq!(outcomes.recv_timeout(LONG), Ok((1, Err(NoAnswer::Lost))));
 }
 
 /// A client of another cluster knows why nobody answers.
