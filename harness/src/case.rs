@@ -129,7 +129,7 @@ impl Case {
             implementation: Some(implementation.name.to_owned()),
             scenario: scenario.name.to_owned(),
             breaks: None,
-            beyond: scenario.beyond.map(str::to_owned),
+            beyond: scenario.beyond_of(implementation.name).map(str::to_owned),
             world,
             seed,
             nodes,

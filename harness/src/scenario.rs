@@ -31,9 +31,11 @@ pub struct Scenario {
     /// How many faults it must have injected by its end, or the run proves nothing; fewer if a small
     /// cluster leaves it fewer to inject.
     pub faults_min: u32,
-    /// Why no implementation claims to come through it, if none does: what it breaks is shown as what
-    /// is not claimed.
+    /// Why implementations do not claim to come through it, if they do not: what it breaks is shown as
+    /// what is not claimed. See [`Scenario::beyond_of`].
     pub beyond: Option<&'static str>,
+    /// The implementations that claim it all the same.
+    pub survivors: &'static [&'static str],
     /// Whether just enough nodes are repaired first, and must serve, before all are.
     pub core_first: bool,
     draw: fn(&mut Plan<'_>),
@@ -113,9 +115,19 @@ impl Scenario {
         ALL.iter().map(|scenario| scenario.name)
     }
 
+    /// Why the implementation of that name does not claim to come through it, if it does not.
+    pub fn beyond_of(&self, implementation: &str) -> Option<&'static str> {
+        self.beyond.filter(|_| !self.survivors.contains(&implementation))
+    }
+
     /// The same, of which no implementation claims to come through.
     const fn beyond(self, why: &'static str) -> Self {
         Self { beyond: Some(why), ..self }
+    }
+
+    /// The same, of which these claim to come through.
+    const fn but_not_of(self, survivors: &'static [&'static str]) -> Self {
+        Self { survivors, ..self }
     }
 
     /// The same, ending with a repair of just enough nodes.
@@ -131,12 +143,12 @@ const fn nodes(
     draw: fn(&mut Plan<'_>),
 ) -> Scenario {
     let (needs, beyond, core_first) = (Needs::Nodes, None, false);
-    Scenario { name, summary, needs, faults_min, beyond, core_first, draw }
+    Scenario { name, summary, needs, faults_min, beyond, survivors: &[], core_first, draw }
 }
 
 const fn locks(name: &'static str, summary: &'static str, draw: fn(&mut Plan<'_>)) -> Scenario {
     let (needs, beyond, core_first) = (Needs::Locks, None, false);
-    Scenario { name, summary, needs, faults_min: 1, beyond, core_first, draw }
+    Scenario { name, summary, needs, faults_min: 1, beyond, survivors: &[], core_first, draw }
 }
 
 /// The suite.
@@ -407,13 +419,15 @@ pub const ALL: &[Scenario] = &[
         },
     )
     .beyond("a log cannot tell a last record that rotted from one that was never finished"),
-    nodes("wiped-node", "a node comes back with an empty disk", 1, |plan| {
-        for turn in 0..3 {
-            plan.at(20 + 25 * turn, Move::Wipe(Whom::Any(1)));
-            plan.at(22 + 25 * turn, Move::Restart(Whom::All));
+    nodes("wiped-node", "nodes come back with empty disks, fewer than half of them", 1, |plan| {
+        let turns = u32::try_from(plan.minority()).unwrap_or(1).max(1);
+        for turn in 0..turns {
+            plan.at(20 + 60 * turn / turns, Move::Wipe(Whom::Any(1)));
+            plan.at(22 + 60 * turn / turns, Move::Restart(Whom::All));
         }
     })
-    .beyond("a node that forgets what it promised can promise it again to someone else"),
+    .beyond("a node that forgets what it promised can promise it again to someone else")
+    .but_not_of(&["raft", "dlock"]),
     nodes("node-recovery", "a node is away for long, and catches up", 1, |plan| {
         plan.at(10, Move::Crash(Whom::Any(1)));
         plan.at(85, Move::Restart(Whom::All));

@@ -324,16 +324,14 @@ fn gather(
             }
         }
     }
-    // Nobody claims anything beyond what the field's protocols can survive.
-    let claims: &[Guarantee] = if scenario.beyond.is_none() { implementation.claims } else { &[] };
+    let beyond = scenario.beyond_of(implementation.name).is_some();
+    let claims: &[Guarantee] = if beyond { &[] } else { implementation.claims };
     let (broken, counterexamples): (Vec<_>, Vec<_>) =
         findings.into_values().partition(|finding| claims.contains(&finding.guarantee));
     let verdict = match (cannot, vacuous) {
         (Some(why), _) if totals.runs == 0 => Verdict::CannotTake { why },
         // A broken claim says more than a run that proved nothing.
-        (_, Some((seed, why))) if broken.is_empty() && scenario.beyond.is_none() => {
-            Verdict::Vacuous { seed, why }
-        }
+        (_, Some((seed, why))) if broken.is_empty() && !beyond => Verdict::Vacuous { seed, why },
         (_, _) => Verdict::Judged { broken, counterexamples },
     };
     let (implementation, scenario) = (implementation.name, scenario.name);

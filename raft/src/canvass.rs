@@ -41,6 +41,7 @@ impl<S: StateMachine> Raft<S> {
     pub(crate) fn seek_election<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         self.draw_election_timeout(now);
         self.fail_handover();
+        self.greet(out);
         if self.disk_hangs(now) || !self.may_stand() {
             // It could not even vote for itself, or waits for a leader of those who can.
             self.step_down(now, out);
@@ -80,7 +81,7 @@ impl<S: StateMachine> Raft<S> {
     ) {
         let planted = self.config.planted;
         let open = term >= self.term && !self.is_loyal(now, from);
-        let granted = open && self.is_up_to_date(last);
+        let granted = open && self.is_up_to_date(last) && self.may_promise();
         if granted && planted.is(Mutant::PreVoteResetsTimer) {
             self.draw_election_timeout(now);
         }
@@ -88,7 +89,10 @@ impl<S: StateMachine> Raft<S> {
         let own = if planted.is(Mutant::PreVoteHidesTerm) { term } else { self.term };
         // Gated, though it promises nothing: a node whose disk hangs encourages nobody, for it could
         // not vote.
-        out.send(from, Message::PreVoted { term: own, asked: term, last, granted });
+        out.send(
+            from,
+            Message::PreVoted { term: own, asked: term, last, granted, by: self.identity() },
+        );
         if open && !granted && !self.is_leader() {
             self.lend(from, last, agrees, out);
         }
@@ -134,7 +138,7 @@ impl<S: StateMachine> Raft<S> {
 
     fn stand_if_encouraged<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         let Part::PreCandidate(canvass) = &self.part else { return };
-        match self.log.seated().tally(&canvass.votes) {
+        match self.log.seated().tally(&self.peers, &canvass.votes) {
             Tally::Won => self.campaign(now, false, out),
             // A loan, a leader or its own next timeout goes on from here.
             Tally::Lost | Tally::Pending => {}

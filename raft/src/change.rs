@@ -7,6 +7,10 @@
 //! Until it is appended a change is the leader's alone, and leaves nothing behind when it is given up
 //! or the leader falls. A joint configuration that is committed is left by whoever leads then.
 //!
+//! New voters are named by the disks that they answer with while they catch up, and so is a voter that
+//! has lost its own and is renewed: as a voter on another disk it is another voter, so that is a joint
+//! change, and needs nothing of the node but that it follows.
+//!
 //! "A leader may not begin before an entry of its term is committed": otherwise two leaders, each with
 //! one change of a single voter to the same configuration, commit by majorities that share nobody (D.
 //! Ongaro, "bug in single-server membership changes", raft-dev, 10 July 2015).
@@ -15,7 +19,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Now, RequestId, Timestamp};
+use cluster::{NodeId, Now, RequestId, Timestamp};
 
 use crate::configuration::{Change, Configuration};
 use crate::history::stranger;
@@ -25,7 +29,7 @@ use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::progress::Progress;
 use crate::request::Settled;
-use crate::{Error, LogIndex, StateMachine};
+use crate::{Disk, Error, LogIndex, StateMachine};
 
 /// How many rounds a node has to catch up: "such as 10" (§4.2.1 of the thesis).
 const ROUNDS_MAX: u32 = 10;
@@ -178,7 +182,10 @@ impl<S: StateMachine> Raft<S> {
         }
         let seated = self.log.seated();
         let current = &seated.configuration;
-        let next = if self.config.planted.is(Mutant::ChangesManyAtOnce) {
+        let planted = self.config.planted;
+        let renews_at_once =
+            matches!(change, Change::Renew(_)) && planted.is(Mutant::RenewsInOneStep);
+        let next = if planted.is(Mutant::ChangesManyAtOnce) || renews_at_once {
             let joint = change.apply(current)?;
             joint.leave_joint().unwrap_or(joint)
         } else {
@@ -187,12 +194,16 @@ impl<S: StateMachine> Raft<S> {
         if stranger(&next, &self.members).is_some() {
             return Err(Error::NoSuchMember);
         }
-        let waits = !self.config.planted.is(Mutant::AddsWithoutCatchUp);
-        let new_voters = next.voters().difference(current.voters()).filter(|_| waits);
-        let joining: Vec<_> = new_voters.filter_map(|&node| self.members.index_of(node)).collect();
+        let waits = !planted.is(Mutant::AddsWithoutCatchUp);
+        let new_voters =
+            next.new_voters(current).into_iter().filter(|&node| waits && node != self.id);
+        let place = |node: &NodeId| self.members.index_of(*node);
+        // A voter that is renewed must be heard of anew: what is known may be of the disk that it had.
+        let fresh = |node: &NodeId| !current.contains(*node) || current.votes(*node);
+        let new_voters: Vec<_> = new_voters.collect();
+        let strangers = new_voters.iter().filter(|node| fresh(node)).filter_map(place).collect();
+        let joining = new_voters.iter().filter_map(place).collect();
         let (goal, since) = (self.log.last_index(), now.monotonic);
-        let strangers: Vec<_> =
-            joining.iter().copied().filter(|place| !seated.everyone.contains(place)).collect();
         let everyone = seated.everyone.clone();
         let Part::Leader(leadership) = &mut self.part else { return Ok(()) };
         leadership.welcome(now, strangers, goal);
@@ -231,6 +242,10 @@ impl<S: StateMachine> Raft<S> {
             Standing::Behind => leadership.change = Some(Ongoing::CatchUp(catch_up)),
             Standing::Ready => {
                 let CatchUp { request, next, .. } = catch_up;
+                let next = next.named(|node| match self.members.index_of(node) {
+                    Some(place) => self.peers[place].disk,
+                    None => Disk::UNNAMED,
+                });
                 let answered = if next.is_joint() {
                     leadership.change = Some(Ongoing::Joint(request));
                     None

@@ -169,6 +169,7 @@ impl<S: StateMachine> Raft<S> {
                 term: self.term,
                 vote: self.vote,
                 entries: self.log.share(position.index.next(), usize::MAX),
+                papers: self.papers.clone(),
             })));
         }
         if let Some(held) = &writing.whole {
@@ -297,12 +298,12 @@ impl<S: StateMachine> Raft<S> {
 
     /// A disk begins with `checkpoint`.
     fn begin_at(&mut self, checkpoint: Checkpoint<S::Command>) -> Result<(), String> {
-        let Checkpoint { position, term, vote, entries } = checkpoint;
+        let Checkpoint { position, term, vote, entries, papers } = checkpoint;
         if self.log.base() != position {
             let problem = format!("a snapshot up to {position:?}, whose last piece is missing");
             return Err(format!("{problem}, and nothing before it, expected either"));
         }
-        (self.term, self.vote) = (term, vote);
+        (self.term, self.vote, self.papers) = (term, vote, papers);
         if !crate::follower::is_sequel(position, &entries, term) {
             return Err(format!("entries that do not follow {position:?}"));
         }
@@ -325,7 +326,7 @@ pub(crate) fn scan<C>(records: &[Record<C>]) -> Result<(Whole, Begun), (usize, S
     let mut current: Begun = None;
     for (place, record) in records.iter().enumerate() {
         match record {
-            Record::Ballot { .. } | Record::Entries(_) => {}
+            Record::Ballot { .. } | Record::Entries(_) | Record::Papers(_) => {}
             Record::Checkpoint(checkpoint) => {
                 current = Some((place, checkpoint.position, Pieces::default()));
             }

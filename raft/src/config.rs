@@ -37,6 +37,7 @@ use crate::mutants::{Mutant, Planted};
 /// | [`lag_max`](Config::with_lag_max) | 1 000 000 entries |
 /// | [`chunk_bytes`](Config::with_chunk_bytes) | 1 MiB |
 /// | [`sessions_max`](Config::with_sessions_max) | 4096 |
+/// | [`trusting_disks`](Config::trusting_disks) | no: a node that has lost its disk does not count |
 #[derive(Clone)]
 pub struct Config<S> {
     pub(crate) machine: S,
@@ -64,6 +65,7 @@ pub struct Config<S> {
     pub(crate) lag_max: u64,
     pub(crate) chunk_bytes: usize,
     pub(crate) sessions_max: u32,
+    pub(crate) trusts_disks: bool,
     pub(crate) planted: Planted,
 }
 
@@ -96,12 +98,14 @@ impl<S: StateMachine> Config<S> {
             lag_max: 1_000_000,
             chunk_bytes: 1 << 20,
             sessions_max: 4096,
+            trusts_disks: false,
             planted: Planted::default(),
         }
     }
 
     /// Who votes in the first configuration of the cluster, which is in effect until the log holds
-    /// another. The other members wait to be [added](crate::Change). At least one, and members all.
+    /// another: its founders. All of them must meet before the first election: a founder that is not
+    /// there yet keeps the cluster from its first service. The other members wait to be [added](crate::Change). At least one, and members all.
     /// It must not change while a node lives whose log, or snapshot, says nothing of configurations.
     #[must_use]
     pub fn with_voters(mut self, voters: impl IntoIterator<Item = NodeId>) -> Self {
@@ -288,6 +292,17 @@ impl<S: StateMachine> Config<S> {
         self
     }
 
+    /// Takes every node for who it says it is, whatever has become of its disk: nodes have no
+    /// [`Disk`](crate::Disk), founders need not meet before the first election, and no configuration
+    /// names disks. For cores that are driven by hand, for models, and where something else keeps a node
+    /// whose disk was lost or copied from coming back under its name: here it could vote twice, or be
+    /// missed for what it had acknowledged. It must be the same in all of a cluster's life.
+    #[must_use]
+    pub fn trusting_disks(mut self) -> Self {
+        self.trusts_disks = true;
+        self
+    }
+
     /// Plants a bug, for tests of those who judge.
     #[cfg(feature = "mutants")]
     #[must_use]
@@ -421,6 +436,7 @@ impl<S> fmt::Debug for Config<S> {
             .field("lag_max", &self.lag_max)
             .field("chunk_bytes", &self.chunk_bytes)
             .field("sessions_max", &self.sessions_max)
+            .field("trusts_disks", &self.trusts_disks)
             .field("planted", &self.planted)
             .finish_non_exhaustive()
     }

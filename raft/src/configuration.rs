@@ -12,15 +12,18 @@
 //! Everything here is a pure function of configurations: who asks for a change, when it may be made
 //! and what it waits for is in [`Raft::change`](crate::Raft::change).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cluster::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Disk, Error};
 
 /// Who takes part in a cluster.
+///
+/// A voter is a node with a disk: what that node says on another disk does not count. In a joint
+/// configuration a node may be an outgoing voter with one disk and an incoming one with another.
 ///
 /// Guarantees of every configuration that was made by [`simple`](Configuration::simple),
 /// [`enter_joint`](Configuration::enter_joint) and [`leave_joint`](Configuration::leave_joint) from
@@ -28,9 +31,11 @@ use crate::Error;
 /// 1. no learner is a voter, incoming or outgoing;
 /// 2. whoever [is to be a learner next](Configuration::learners_next) is an outgoing voter, and no
 ///    incoming one;
-/// 3. unless it is joint, there are no outgoing voters, no learners to be, and nothing to leave.
+/// 3. unless it is joint, there are no outgoing voters, no learners to be, and nothing to leave;
+/// 4. only voters have disks.
 ///
-/// Prints as etcd's does: `voters=(1 2)&&(1) learners=(3) learners_next=(4) autoleave`.
+/// Prints as etcd's does: `voters=(1 2)&&(1) learners=(3) learners_next=(4) autoleave`; where disks are
+/// named, `voters=(1:d7 2:d9)`.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Configuration {
     voters: BTreeSet<NodeId>,
@@ -39,12 +44,16 @@ pub struct Configuration {
     learners: BTreeSet<NodeId>,
     learners_next: BTreeSet<NodeId>,
     auto_leave: bool,
+    /// Those of the voters that have one.
+    disks: BTreeMap<NodeId, Disk>,
+    /// Those of the outgoing voters that have one.
+    outgoing_disks: BTreeMap<NodeId, Disk>,
 }
 
 /// What shall become of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// It votes.
+    /// It votes: on the disk that it votes on already, or on one that is yet to be named.
     Voter(NodeId),
     /// It gets the log, and does not vote.
     Learner(NodeId),
@@ -99,6 +108,58 @@ impl Configuration {
         &self.learners_next
     }
 
+    /// The disk with which `node` is a voter, in the configuration that comes while it is joint;
+    /// [`Disk::UNNAMED`] if it is none, or none is named.
+    pub fn disk(&self, node: NodeId) -> Disk {
+        self.disks.get(&node).copied().unwrap_or_default()
+    }
+
+    /// While it is joint, the disk with which `node` is a voter in the configuration that goes.
+    pub fn outgoing_disk(&self, node: NodeId) -> Disk {
+        self.outgoing_disks.get(&node).copied().unwrap_or_default()
+    }
+
+    /// Whether `node` has a vote, in either half of it, on `disk`.
+    pub fn votes_on(&self, node: NodeId, disk: Disk) -> bool {
+        self.voters.contains(&node) && self.disk(node) == disk
+            || self.outgoing.contains(&node) && self.outgoing_disk(node) == disk
+    }
+
+    /// The same, where each voter that has no disk (incoming, if it is joint) has that which `disk`
+    /// says.
+    #[must_use]
+    pub fn named(mut self, disk: impl Fn(NodeId) -> Disk) -> Self {
+        for &node in &self.voters {
+            let disk = disk(node);
+            if disk != Disk::UNNAMED {
+                self.disks.entry(node).or_insert(disk);
+            }
+        }
+        self
+    }
+
+    /// Whether `self` may be what becomes of the configuration that founders began with, `first`: the
+    /// same, with disks.
+    pub(crate) fn founds(&self, first: &Self) -> bool {
+        let bare = Self { disks: BTreeMap::new(), ..self.clone() };
+        first.disks.is_empty() && bare == *first && self.disks.len() == self.voters.len()
+    }
+
+    /// The voters that come, each with its disk.
+    fn pairs(&self) -> BTreeSet<(NodeId, Disk)> {
+        self.voters.iter().map(|&node| (node, self.disk(node))).collect()
+    }
+
+    /// How many voters `self` has that `other` has not, and the other way round.
+    fn distance(&self, other: &Self) -> usize {
+        self.pairs().symmetric_difference(&other.pairs()).count()
+    }
+
+    /// The voters that come and are none in `before`, or not on that disk.
+    pub(crate) fn new_voters(&self, before: &Self) -> Vec<NodeId> {
+        self.pairs().difference(&before.pairs()).map(|&(node, _)| node).collect()
+    }
+
     /// Whether two majorities are needed.
     pub fn is_joint(&self) -> bool {
         !self.outgoing.is_empty()
@@ -135,7 +196,7 @@ impl Configuration {
             return Err(Misstep::IsJoint);
         }
         let next = self.after(steps)?;
-        match self.voters.symmetric_difference(&next.voters).count() {
+        match self.distance(&next) {
             0 | 1 => Ok(next),
             _ => Err(Misstep::ManyVoters),
         }
@@ -152,7 +213,8 @@ impl Configuration {
         if self.voters.is_empty() {
             return Err(Misstep::WasEmpty);
         }
-        let begun = Self { outgoing: self.voters.clone(), ..self.clone() };
+        let (outgoing, outgoing_disks) = (self.voters.clone(), self.disks.clone());
+        let begun = Self { outgoing, outgoing_disks, ..self.clone() };
         Ok(Self { auto_leave, ..begun.after(steps)? })
     }
 
@@ -165,15 +227,18 @@ impl Configuration {
             return Err(Misstep::IsNotJoint);
         }
         let learners = self.learners.union(&self.learners_next).copied().collect();
-        Ok(Self { voters: self.voters.clone(), learners, ..Self::default() })
+        let (voters, disks) = (self.voters.clone(), self.disks.clone());
+        Ok(Self { voters, disks, learners, ..Self::default() })
     }
 
     /// Whether `self` may stand next after `before` in a log: it is the same but for one voter and any
     /// learners, or enters a joint configuration from it, or leaves it.
+    ///
+    /// A voter on another disk is another voter, so it takes a joint configuration to get there.
     pub fn may_follow(&self, before: &Self) -> bool {
         match (before.is_joint(), self.is_joint()) {
-            (false, false) => self.voters.symmetric_difference(&before.voters).count() <= 1,
-            (false, true) => self.outgoing == before.voters,
+            (false, false) => self.distance(before) <= 1,
+            (false, true) => self.outgoing == before.voters && self.outgoing_disks == before.disks,
             (true, false) => before.leave_joint().as_ref() == Ok(self),
             (true, true) => false,
         }
@@ -184,8 +249,10 @@ impl Configuration {
         for step in steps {
             match *step {
                 Step::Voter(node) => {
+                    let disk = next.disks.get(&node).copied();
                     next.remove(node);
                     next.voters.insert(node);
+                    next.disks.extend(disk.map(|disk| (node, disk)));
                 }
                 Step::Learner(node) => {
                     next.remove(node);
@@ -202,6 +269,7 @@ impl Configuration {
 
     fn remove(&mut self, node: NodeId) {
         self.voters.remove(&node);
+        self.disks.remove(&node);
         self.learners.remove(&node);
         self.learners_next.remove(&node);
     }
@@ -209,19 +277,24 @@ impl Configuration {
 
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |nodes: &BTreeSet<NodeId>| {
-            let names: Vec<String> = nodes.iter().map(|node| node.get().to_string()).collect();
+        let none = BTreeMap::new();
+        let list = |nodes: &BTreeSet<NodeId>, disks: &BTreeMap<NodeId, Disk>| {
+            let name = |node: &NodeId| match disks.get(node) {
+                Some(disk) => format!("{}:{disk}", node.get()),
+                None => node.get().to_string(),
+            };
+            let names: Vec<String> = nodes.iter().map(name).collect();
             format!("({})", names.join(" "))
         };
-        write!(f, "voters={}", list(&self.voters))?;
+        write!(f, "voters={}", list(&self.voters, &self.disks))?;
         if self.is_joint() {
-            write!(f, "&&{}", list(&self.outgoing))?;
+            write!(f, "&&{}", list(&self.outgoing, &self.outgoing_disks))?;
         }
         if !self.learners.is_empty() {
-            write!(f, " learners={}", list(&self.learners))?;
+            write!(f, " learners={}", list(&self.learners, &none))?;
         }
         if !self.learners_next.is_empty() {
-            write!(f, " learners_next={}", list(&self.learners_next))?;
+            write!(f, " learners_next={}", list(&self.learners_next, &none))?;
         }
         if self.auto_leave { f.write_str(" autoleave") } else { Ok(()) }
     }
@@ -259,6 +332,10 @@ pub enum Change {
         /// Anyone but `old`.
         new: NodeId,
     },
+    /// The voter has lost its disk, and comes with another one: it votes on that from now on. It takes a
+    /// majority of the others, since what the node says does not count until this is done. Nothing else
+    /// changes; nothing at all if its disk is the one that it votes on already.
+    Renew(NodeId),
     /// These vote, and no others; who voted and is not among them takes no part any more. Learners
     /// who are not among them stay.
     Voters(BTreeSet<NodeId>),
@@ -266,7 +343,8 @@ pub enum Change {
 
 impl Change {
     /// The configuration to go to from `current`, which is simple: a joint one if more than one voter
-    /// changes.
+    /// changes. New voters, and one that is renewed, have no disk in it: whoever carries the change out
+    /// [names](Configuration::named) those that it hears from.
     ///
     /// # Errors
     /// [`Error::NoSuchMember`], [`Error::UnfitMember`], [`Error::LastVoter`], and
@@ -301,6 +379,8 @@ impl Change {
                 }
                 vec![Step::Voter(*new), Step::Remove(*old)]
             }
+            Self::Renew(node) if !current.votes(*node) => return Err(Error::UnfitMember),
+            Self::Renew(node) => vec![Step::Remove(*node), Step::Voter(*node)],
             Self::Voters(voters) => {
                 let gone = current.voters.difference(voters).map(|&node| Step::Remove(node));
                 gone.chain(voters.iter().map(|&node| Step::Voter(node))).collect()

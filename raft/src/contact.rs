@@ -3,17 +3,17 @@
 
 use cluster::{NodeId, Now, Timestamp};
 
-use crate::StateMachine;
 use crate::history::Seated;
 use crate::leader::Leadership;
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
+use crate::{Identity, StateMachine};
 
 impl Leadership {
     /// The latest moment by which a majority had been heard from; the leader, at `own`, hears itself.
-    fn quorum_heard(&self, seated: &Seated, own: usize, now: Now) -> Timestamp {
+    fn quorum_heard(&self, seated: &Seated, peers: &[Identity], own: usize, now: Now) -> Timestamp {
         let heard = |place| if place == own { now.monotonic } else { self.heard[place] };
-        seated.reached(&mut Vec::new(), heard)
+        seated.reached(&mut Vec::new(), peers, heard)
     }
 }
 
@@ -30,7 +30,8 @@ impl<S: StateMachine> Raft<S> {
         }
         match &self.part {
             Part::Leader(leadership) => {
-                let heard = leadership.quorum_heard(self.log.seated(), self.place, now);
+                let heard =
+                    leadership.quorum_heard(self.log.seated(), &self.peers, self.place, now);
                 now.monotonic < heard + self.config.stick_for()
             }
             Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => {
@@ -52,7 +53,7 @@ impl<S: StateMachine> Raft<S> {
     /// thesis), or because its disk hangs. True if so.
     pub(crate) fn abdicate_if_unfit<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) -> bool {
         let Part::Leader(leadership) = &self.part else { return false };
-        let heard = leadership.quorum_heard(self.log.seated(), self.place, now);
+        let heard = leadership.quorum_heard(self.log.seated(), &self.peers, self.place, now);
         let cut_off = self.config.check_quorum
             && !self.config.planted.is(Mutant::LeadsWithoutQuorum)
             && now.monotonic.since(heard) >= self.config.quorum_patience();

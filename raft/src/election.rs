@@ -32,13 +32,18 @@ impl<S: StateMachine> Raft<S> {
         self.election_at = now.monotonic + timeout + self.config.reluctance(self.id);
     }
 
-    /// Whether this node stands for election: if it votes, in the latest configuration of its log or in
+    /// Whether this node stands for election: if it votes, on its disk, in the latest configuration of its log or in
     /// an earlier one that the latest may yet give way to ("a server that is not part of its own latest
     /// configuration should still start new elections, as it might still be needed until the C_new entry
-    /// is committed", §4.2.2 of the thesis).
+    /// is committed", §4.2.2 of the thesis). Not in a generation of which its log holds nothing: the
+    /// cluster was [recovered](crate::recovery), perhaps without it.
     pub(crate) fn may_stand(&self) -> bool {
         let mut open = self.log.history().open(self.commit);
-        open.any(|seated| seated.configuration.votes(self.id))
+        if self.log.last().term.generation() != self.term.generation() {
+            return false;
+        }
+        let disk = self.identity().disk;
+        open.any(|seated| seated.configuration.votes_on(self.id, disk))
             || self.config.planted.is(Mutant::LearnersStand)
     }
 
@@ -123,14 +128,14 @@ impl<S: StateMachine> Raft<S> {
             None => true,
             Some(choice) => choice == from || planted.is(Mutant::VotesTwice),
         };
-        let granted = term == self.term && free && self.is_up_to_date(last);
+        let granted = term == self.term && free && self.is_up_to_date(last) && self.may_promise();
         if granted {
             self.ballot_unsaved |= self.vote != Some(from);
             self.vote = Some(from);
             self.draw_election_timeout(now);
         }
         self.save_ballot(out);
-        let vote = Message::Vote { term: self.term, granted };
+        let vote = Message::Vote { term: self.term, granted, by: self.identity() };
         if planted.is(Mutant::VotesBeforeDurable) {
             out.send_now(from, vote);
         } else {
@@ -171,7 +176,7 @@ impl<S: StateMachine> Raft<S> {
 
     fn lead_if_elected(&mut self, now: Now) {
         let Part::Candidate(campaign) = &self.part else { return };
-        match self.log.seated().tally(&campaign.votes) {
+        match self.log.seated().tally(&self.peers, &campaign.votes) {
             Tally::Won => self.lead(now),
             // Others' terms or its own next timeout end a lost election.
             Tally::Lost | Tally::Pending => {}

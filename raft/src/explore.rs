@@ -16,7 +16,9 @@
 //! - on a disk, records that later ones overrule: a boot folds them away.
 //!
 //! Configurations name nodes as they are: a model that changes them, or whose first one does not hold
-//! all members, explores without symmetry.
+//! all members, explores without symmetry. So does one that does not trust disks: what a node's are
+//! called follows from its own name, and from how often it has lost one. Where disks are trusted nobody
+//! has an identity, and none is written.
 //!
 //! No node is preferred for its name: votes and progress are counted, and what goes to all goes in
 //! the order of the members, which messages without order do not show.
@@ -36,7 +38,7 @@ use crate::message::{Message, Record};
 use crate::node::{Part, Raft};
 use crate::reads::{Asker, Reads};
 use crate::transfer::Transfer;
-use crate::{LogIndex, Position, StateMachine, Term};
+use crate::{LogIndex, Papers, Position, StateMachine, Term};
 
 impl<S> Explorable for Raft<S>
 where
@@ -60,6 +62,7 @@ where
         self.term.hash(into);
         name(self.vote, frame, into);
         name(self.leader, frame, into);
+        self.fingerprint_identities(frame, into);
         self.log.fingerprint(frame, into);
         let base = self.log.history().iter().next();
         base.map(|seated| (seated.index, &seated.configuration)).hash(into);
@@ -125,10 +128,15 @@ where
                 checkpoint.term.hash(into);
                 name(checkpoint.vote, frame, into);
                 checkpoint.entries.hash(into);
+                checkpoint.papers.hash(into);
             }
             Record::Piece { offset, chunk, id } => {
                 into.write_u8(3);
                 (offset, chunk, id).hash(into);
+            }
+            Record::Papers(papers) => {
+                into.write_u8(4);
+                papers.hash(into);
             }
         }
     }
@@ -138,6 +146,7 @@ where
     /// the log say the same.
     fn fingerprint_disk(records: &[Record<S::Command>], frame: &Frame<'_>, into: &mut Fingerprint) {
         let mut ballot = (Term::ZERO, None);
+        let mut papers = Papers::default();
         let mut base = Position::ZERO;
         let mut log = Vec::new();
         // What makes no sense is left to the boot to refuse.
@@ -155,8 +164,10 @@ where
                 Record::Checkpoint(checkpoint) if is_first => {
                     ballot = (checkpoint.term, checkpoint.vote);
                     base = checkpoint.position;
+                    papers.clone_from(&checkpoint.papers);
                     log.extend(checkpoint.entries.iter());
                 }
+                Record::Papers(later) => papers.clone_from(later),
                 Record::Checkpoint(_) | Record::Piece { .. } => {}
             }
         }
@@ -164,6 +175,7 @@ where
         begun.map(|(_, position, pieces)| pieces.id(position)).hash(into);
         ballot.0.hash(into);
         name(ballot.1, frame, into);
+        papers.hash(into);
         log.hash(into);
     }
 
@@ -184,6 +196,18 @@ fn name(node: Option<NodeId>, frame: &Frame<'_>, into: &mut Fingerprint) {
 }
 
 impl<S: StateMachine> Raft<S> {
+    /// Writes who it is, and as whom the others have spoken.
+    fn fingerprint_identities(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        if self.config.trusts_disks {
+            return;
+        }
+        debug_assert!(!self.papers_unsaved, "a flush saves the papers");
+        (&self.papers, &self.founding).hash(into);
+        for place in frame.places() {
+            self.peers[place].hash(into);
+        }
+    }
+
     /// Writes what it knows of its leader's silence, of its disk, of its reads, and of a transfer.
     fn fingerprint_contacts(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
         if self.config.stickiness && !self.is_leader() {

@@ -45,7 +45,7 @@ impl<S: StateMachine> Raft<S> {
         self.save_ballot(out);
         if append.term < self.term {
             let (term, round, outcome) = (self.term, append.round, Appended::Stale);
-            out.send(from, Message::Appended { term, round, outcome });
+            out.send(from, Message::Appended { term, round, outcome, by: self.identity() });
             return;
         }
         if append.term > self.term || !is_sequel(append.prev, &append.entries, append.term) {
@@ -147,8 +147,9 @@ impl<S: StateMachine> Raft<S> {
         if self.config.planted.is(Mutant::CommitsOnRefusal) {
             self.commit_upto(append.commit, self.log.last_index());
         }
+        let (term, round, by) = (self.term, append.round, self.identity());
         let outcome = Appended::Refused { prev: append.prev.index, hint };
-        out.send(leader, Message::Appended { term: self.term, round: append.round, outcome });
+        out.send(leader, Message::Appended { term, round, outcome, by });
     }
 
     /// Makes the log hold `entries` after `prev`, which it holds. "If an existing entry conflicts
@@ -207,7 +208,7 @@ impl<S: StateMachine> Raft<S> {
     pub(crate) fn acknowledge<P, E>(&mut self, out: &mut Out<S, P, E>) {
         let Some(Ack { to, matched, round }) = self.ack.take() else { return };
         let outcome = Appended::Matched(matched);
-        let message = Message::Appended { term: self.term, round, outcome };
+        let message = Message::Appended { term: self.term, round, outcome, by: self.identity() };
         let planted = self.config.planted;
         let snapshot_too_soon = planted.is(Mutant::AcknowledgesSnapshotBeforeDurable)
             && self.writing.as_ref().is_some_and(|writing| writing.position.index == matched);

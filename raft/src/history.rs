@@ -14,6 +14,27 @@ use crate::configuration::Configuration;
 use crate::message::{Entry, Payload};
 use crate::mutants::{Mutant, Planted};
 use crate::quorum::{Tally, joint_tally, reached_by_joint};
+use crate::{Disk, Identity};
+
+/// A voter in one half of a configuration.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    /// Its place among the members. A stranger is at no place, and never heard of.
+    place: Option<usize>,
+    disk: Disk,
+    planted: Planted,
+}
+
+impl Seat {
+    /// Where to look for what counts here: the voter's place, if it is the voter's disk that was last
+    /// heard of there.
+    fn heard(&self, peers: &[Identity]) -> Option<usize> {
+        let named = |&place: &usize| {
+            peers[place].disk == self.disk || self.planted.is(Mutant::CountsAnyDisk)
+        };
+        self.place.filter(named)
+    }
+}
 
 /// A configuration in a log, with the places of its nodes among the members.
 #[derive(Clone, Debug)]
@@ -21,10 +42,8 @@ pub(crate) struct Seated {
     /// Where it stands; zero for the first one, which no entry holds.
     pub(crate) index: LogIndex,
     pub(crate) configuration: Arc<Configuration>,
-    /// The places of the voters. A stranger is at no place, and never heard of.
-    incoming: Vec<Option<usize>>,
-    /// The places of the outgoing voters.
-    outgoing: Vec<Option<usize>>,
+    incoming: Vec<Seat>,
+    outgoing: Vec<Seat>,
     /// The places of all who get the log, ascending.
     pub(crate) everyone: Vec<usize>,
 }
@@ -37,11 +56,15 @@ impl Seated {
         planted: Planted,
     ) -> Self {
         let place = |&node: &NodeId| members.index_of(node);
-        let mut incoming: Vec<_> = configuration.voters().iter().map(place).collect();
-        if planted.is(Mutant::CountsLearners) {
-            incoming.extend(configuration.learners().iter().map(place));
-        }
-        let mut outgoing: Vec<_> = configuration.outgoing().iter().map(place).collect();
+        let seat = |node: &NodeId, disk| Seat { place: place(node), disk, planted };
+        let incoming = |node: &NodeId| seat(node, configuration.disk(*node));
+        let outgoing = |node: &NodeId| seat(node, configuration.outgoing_disk(*node));
+        let mut incoming: Vec<_> = if planted.is(Mutant::CountsLearners) {
+            configuration.voters().union(configuration.learners()).map(incoming).collect()
+        } else {
+            configuration.voters().iter().map(incoming).collect()
+        };
+        let mut outgoing: Vec<_> = configuration.outgoing().iter().map(outgoing).collect();
         if planted.is(Mutant::CountsOutgoingOnly) && configuration.is_joint() {
             incoming = std::mem::take(&mut outgoing);
         }
@@ -50,26 +73,29 @@ impl Seated {
     }
 
     /// The greatest value that a majority reaches, of each half while it is joint. `value` is asked by
-    /// place; `scratch` is memory. The least one if there are no voters.
+    /// place, of those who are there with the disk that the half names, as far as `peers` says; the
+    /// others have the least. `scratch` is memory. The least one if there are no voters.
     pub(crate) fn reached<T: Ord + Copy + Default>(
         &self,
         scratch: &mut Vec<T>,
+        peers: &[Identity],
         value: impl Fn(usize) -> T,
     ) -> T {
         scratch.clear();
-        let value = |place: &Option<usize>| place.map_or_else(T::default, &value);
+        let value = |seat: &Seat| seat.heard(peers).map_or_else(T::default, &value);
         scratch.extend(self.incoming.iter().map(&value));
         scratch.extend(self.outgoing.iter().map(&value));
         let (incoming, outgoing) = scratch.split_at_mut(self.incoming.len());
         reached_by_joint(incoming, outgoing).unwrap_or_default()
     }
 
-    /// How an election stands, of whose `votes`, by place, only those of voters count.
-    pub(crate) fn tally(&self, votes: &[Option<bool>]) -> Tally {
+    /// How an election stands, of whose `votes`, by place, only those of voters count, each in the halves
+    /// that name the disk it is on.
+    pub(crate) fn tally(&self, peers: &[Identity], votes: &[Option<bool>]) -> Tally {
         if self.incoming.is_empty() {
             return Tally::Pending;
         }
-        let vote = |place: &Option<usize>| place.and_then(|place| votes[place]);
+        let vote = |seat: &Seat| seat.heard(peers).and_then(|place| votes[place]);
         let incoming: Vec<_> = self.incoming.iter().map(vote).collect();
         let outgoing: Vec<_> = self.outgoing.iter().map(vote).collect();
         joint_tally(&incoming, &outgoing)
@@ -77,7 +103,7 @@ impl Seated {
 
     /// The places of those whose vote counts, in no order; some may come twice.
     pub(crate) fn voters(&self) -> impl Iterator<Item = usize> + '_ {
-        self.incoming.iter().chain(&self.outgoing).copied().flatten()
+        self.incoming.iter().chain(&self.outgoing).filter_map(|seat| seat.place)
     }
 }
 
@@ -102,6 +128,14 @@ impl History {
     fn push(&mut self, index: LogIndex, configuration: Arc<Configuration>) {
         let seated = Seated::new(index, configuration, &self.members, self.planted);
         self.known.push_back(seated);
+    }
+
+    /// The first configuration of an empty log, before any entry, is known by its disks now.
+    pub(crate) fn found(&mut self, first: Configuration) {
+        if self.latest().index == LogIndex::ZERO {
+            self.known.clear();
+            self.push(LogIndex::ZERO, Arc::new(first));
+        }
     }
 
     /// The one in effect.

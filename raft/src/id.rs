@@ -88,6 +88,21 @@ impl Term {
     /// Terms from here on are refused: no cluster gets so far, and a message that claims one would
     /// leave no term for the next election.
     pub const LIMIT: Self = Self(1 << 62);
+
+    /// How many terms a generation has: more than elections can use up.
+    const GENERATION: u64 = 1 << 40;
+
+    /// How often the cluster had to be [recovered](crate::recovery) by hand from a lost majority before
+    /// this term.
+    pub const fn generation(self) -> u64 {
+        self.0 / Self::GENERATION
+    }
+
+    /// The first term of the next generation, if there is one.
+    pub(crate) fn next_generation(self) -> Option<Self> {
+        let next = Self((self.generation() + 1) * Self::GENERATION);
+        (next.0 + Self::GENERATION <= Self::LIMIT.0).then_some(next)
+    }
 }
 
 impl From<Term> for Epoch {

@@ -192,7 +192,7 @@ impl<S: StateMachine> Raft<S> {
         let Install { term, id, offset, chunk, round } = install;
         if term < self.term {
             let (term, outcome) = (self.term, Appended::Stale);
-            out.send(from, Message::Appended { term, round, outcome });
+            out.send(from, Message::Appended { term, round, outcome, by: self.identity() });
             return;
         }
         let fits = offset.checked_add(chunk.len() as u64).is_some_and(|end| end <= id.bytes);
@@ -226,7 +226,7 @@ impl<S: StateMachine> Raft<S> {
         } else {
             Installed::Unreadable
         };
-        out.send(from, Message::Installed { term, round, id, outcome });
+        out.send(from, Message::Installed { term, round, id, outcome, by: self.identity() });
     }
 
     /// Puts the snapshot that has come in the place of the machine and of the log before it. False,

@@ -1,5 +1,7 @@
 //! How a leader replicates (§5.3) and commits (§5.4.2).
 
+use std::sync::Arc;
+
 use cluster::{Now, RequestId, Timestamp};
 
 use crate::change::{Departing, Ongoing};
@@ -177,12 +179,24 @@ impl<S: StateMachine> Raft<S> {
         self.leader = Some(self.id);
         self.counts.leaderships += 1;
         let (term, index) = (self.term, last.next());
-        self.log.push(Entry { term, index, payload: Payload::Noop });
+        let payload = self.first_payload();
+        self.log.push(Entry { term, index, payload });
         if self.config.planted.is(Mutant::NoopTwice) {
             let index = index.next();
             self.log.push(Entry { term, index, payload: Payload::Noop });
         }
         self.events.push(Event::ElectedLeader { term });
+    }
+
+    /// What a leader's first entry holds: nothing, or, in an empty log, the configuration by which it was
+    /// elected, disks and all, so that everyone has the same from here on.
+    fn first_payload(&self) -> Payload<S::Command> {
+        let seated = self.log.seated();
+        if self.config.trusts_disks || seated.index > LogIndex::ZERO {
+            Payload::Noop
+        } else {
+            Payload::Configuration(Arc::clone(&seated.configuration))
+        }
     }
 
     /// The answer of the member at `place` to an append.
@@ -234,7 +248,7 @@ impl<S: StateMachine> Raft<S> {
         let Leadership { indexes, followers, .. } = &mut **leadership;
         let (seated, place) = (self.log.seated(), self.place);
         let matched = |at: usize| if at == place { own } else { followers[at].matched };
-        let mut reached = seated.reached(indexes, matched);
+        let mut reached = seated.reached(indexes, &self.peers, matched);
         if planted.is(Mutant::CommitsWithoutMajority) {
             reached = indexes[(indexes.len() / 2).saturating_sub(1)];
         }

@@ -63,6 +63,12 @@
 //! and service goes on meanwhile; a leader that is out hands over; and who was removed and does not know
 //! it disturbs nobody.
 //!
+//! A voter is a node with its [`Disk`]. One that comes back with an empty disk, or another's, is not the
+//! one that voted: its word counts nowhere, it is caught up like a learner, its [`Status`] says so
+//! ([`Recognition`]), and [`Change::Renew`] makes it a voter on the disk that it has, by a joint change
+//! that the others make. For this the nodes that found a cluster must all have met, once, before its
+//! first election. When a majority is lost for good, those who are left go on by hand: [`recovery`].
+//!
 //! # What is promised
 //! | guarantee | |
 //! |---|---|
@@ -70,7 +76,7 @@
 //! | leader append-only, log matching, leader completeness, state-machine safety | figure 3 |
 //! | linearizability | of writes, of [`Request::Read`], and of reads at [`ReadLevel::Index`] and [`ReadLevel::Follower`]; at [`ReadLevel::Lease`] while clocks drift no further apart than [was said](Config::with_lease) |
 //! | exactly-once | a command sent in a session takes effect once, however often it is sent |
-//! | durability | what was acknowledged survives any crash, of all nodes too, while disks keep what they synced |
+//! | durability | what was acknowledged survives any crash, of all nodes too, and the loss of disks, of fewer than half of the voters at a time; of the others, while they keep what they synced |
 //! | availability | with a majority up and connected, and delays well below the election timeout |
 //!
 //! # What is not
@@ -85,8 +91,8 @@
 //! - A follower that installs a snapshot holds its bytes in memory, three times for a moment (as
 //!   received, in one piece, restored), and so does a node once that has taken one (as written). What
 //!   a restart leaves of a half-received snapshot is nothing.
-//! - A node that comes back with an empty disk, or with a copy of another's, is not recognised as such:
-//!   it can vote twice, or be missing what it acknowledged. Do not start it under its old name.
+//! - A copy of a node's own disk, or the disk as it was earlier, is found out by the nodes that have
+//!   heard a later boot of it, or the other copy, since they booted themselves; by no others ([`Life`]).
 //! - The members of the world are all nodes that may ever take part: their number is fixed, and who of
 //!   them takes part is not.
 //!
@@ -152,7 +158,9 @@ mod message;
 mod node;
 
 mod configuration;
+mod founding;
 mod history;
+mod identity;
 
 mod canvass;
 mod change;
@@ -173,6 +181,7 @@ mod transfer;
 
 pub mod invariants;
 mod mutants;
+pub mod recovery;
 mod session;
 mod snapshot;
 mod status;
@@ -189,6 +198,7 @@ pub use entries::{Entries, EntriesIter};
 pub use error::Error;
 pub use group::{Builder, Group, Groups, GroupsBuilder};
 pub use id::{LogIndex, Position, Round, Sequence, SessionId, Term};
+pub use identity::{Disk, Identity, Life, Papers};
 pub use machine::StateMachine;
 pub use message::{
     Append, Appended, Checkpoint, Entry, Install, Installed, Message, Payload, ReadTag, Record,
@@ -199,7 +209,7 @@ pub use node::Raft;
 pub use request::{Event, ReadLevel, Reply, Request, Response, Settled};
 pub use session::Submission;
 pub use snapshot::{Chunk, Image, Part, Snapshot, SnapshotId, Unreadable};
-pub use status::Status;
+pub use status::{Recognition, Status};
 
 /// Compiles and runs the examples of the README.
 #[cfg(doctest)]

@@ -70,6 +70,11 @@ impl<C> Log<C> {
         self.history.latest()
     }
 
+    /// The first configuration is known by its disks now.
+    pub(crate) fn found(&mut self, first: Configuration) {
+        self.history.found(first);
+    }
+
     /// Where the last entry stood that is not here any more.
     pub(crate) fn base(&self) -> Position {
         self.base

@@ -10,7 +10,7 @@ use crate::configuration::Configuration;
 use crate::entries::Entries;
 use crate::session::Submission;
 use crate::snapshot::{Chunk, SnapshotId};
-use crate::{LogIndex, Position, Round, SessionId, Term};
+use crate::{Disk, Identity, LogIndex, Papers, Position, Round, SessionId, Term};
 
 /// One entry of the log. Shared, in [`Entries`], between the log, the messages and the disk.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,8 @@ impl<C> Payload<C> {
     }
 }
 
-/// What nodes tell each other. Every message carries its sender's term.
+/// What nodes tell each other. Every message but [`Message::Hello`] carries its sender's term, and what
+/// is counted carries its sender's identity.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message<C> {
     /// A candidate asks for a vote (RequestVote, figure 2). Answered by [`Message::Vote`].
@@ -79,6 +80,8 @@ pub enum Message<C> {
         term: Term,
         /// Whether the vote in that term is the candidate's. It is on the voter's disk.
         granted: bool,
+        /// Whose vote it is.
+        by: Identity,
     },
     /// A leader replicates, or shows that it is there (AppendEntries, figure 2). Answered by
     /// [`Message::Appended`]; several of one leader that arrive together may be answered as one.
@@ -91,6 +94,8 @@ pub enum Message<C> {
         round: Round,
         /// What came of it.
         outcome: Appended,
+        /// Who says so.
+        by: Identity,
     },
     /// A node asks whether it would get a vote in the next term (§9.6 of the thesis). Answered by
     /// [`Message::PreVoted`], and by [`Message::Lent`] too if the voter's log is ahead.
@@ -112,6 +117,8 @@ pub enum Message<C> {
         last: Position,
         /// Whether the voter would vote so. It promises nothing.
         granted: bool,
+        /// Who would.
+        by: Identity,
     },
     /// What the log of a node lacks that asked for a pre-vote. Never answered.
     Lent {
@@ -160,6 +167,17 @@ pub enum Message<C> {
         id: SnapshotId,
         /// How far it is there.
         outcome: Installed,
+        /// Who says so.
+        by: Identity,
+    },
+    /// A founder makes itself known to another, before it promises anything. Answered by the same.
+    Hello {
+        /// The sender's disk.
+        disk: Disk,
+        /// The first disk that it knew the receiver by. It is on the sender's disk.
+        known: Option<Disk>,
+        /// Whether it still wants to be told the same of itself.
+        asks: bool,
     },
 }
 
@@ -173,7 +191,26 @@ pub struct ReadTag {
 }
 
 impl<C> Message<C> {
-    /// The sender's term.
+    /// Who made the promise that the message holds, or refused it; none if it holds none.
+    pub fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Vote { by, .. }
+            | Self::PreVoted { by, .. }
+            | Self::Appended { by, .. }
+            | Self::Installed { by, .. } => Some(*by),
+            Self::RequestVote { .. }
+            | Self::Append(_)
+            | Self::PreVote { .. }
+            | Self::Lent { .. }
+            | Self::TimeoutNow { .. }
+            | Self::AskIndex { .. }
+            | Self::ReadFrom { .. }
+            | Self::Install(_)
+            | Self::Hello { .. } => None,
+        }
+    }
+
+    /// The sender's term; zero where that does not matter.
     pub fn term(&self) -> Term {
         match self {
             Self::RequestVote { term, .. }
@@ -188,6 +225,7 @@ impl<C> Message<C> {
             | Self::ReadFrom { term, .. }
             | Self::Install(Install { term, .. })
             | Self::Installed { term, .. } => *term,
+            Self::Hello { .. } => Term::ZERO,
         }
     }
 }
@@ -264,6 +302,8 @@ pub struct Checkpoint<C> {
     pub vote: Option<NodeId>,
     /// The log after `position`. May be empty.
     pub entries: Entries<C>,
+    /// Who the node is.
+    pub papers: Papers,
 }
 
 /// What a node writes to its disk.
@@ -289,4 +329,6 @@ pub enum Record<C> {
         /// Whether these are the last: the snapshot's id then.
         id: Option<SnapshotId>,
     },
+    /// Who the node is, from now on.
+    Papers(Papers),
 }

@@ -127,6 +127,18 @@ pub enum Mutant {
     KeepsTruncatedConfiguration,
     /// A node that takes over a snapshot does not take over its configuration.
     ForgetsConfiguration,
+    /// What counts is from whom it is, and not on which disk it is.
+    CountsAnyDisk,
+    /// A founder takes part once it has met the others, whatever they know it by.
+    WipedFounderVotes,
+    /// A founder says what it knows of another before that is on the disk.
+    KnowsFoundersUnsaved,
+    /// A voter gets another disk in one step.
+    RenewsInOneStep,
+    /// A leader keeps what it knew of a follower whose disk is another one.
+    KeepsProgressOfAnotherDisk,
+    /// A node hears copies of a disk, and a disk as it was earlier.
+    HearsOlderLives,
     /// No bug: a leader is heard twice as often.
     HeartbeatsTwiceAsOften,
     /// No bug: a new leader begins its term with two empty entries.
@@ -136,7 +148,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 66] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -197,14 +209,20 @@ impl Mutant {
         Self::RemovedLeadsOn,
         Self::KeepsTruncatedConfiguration,
         Self::ForgetsConfiguration,
+        Self::CountsAnyDisk,
+        Self::WipedFounderVotes,
+        Self::KnowsFoundersUnsaved,
+        Self::RenewsInOneStep,
+        Self::KeepsProgressOfAnotherDisk,
+        Self::HearsOlderLives,
     ];
 
     /// Those that only this crate's own tests look for: what they cost is time, peace, or a promise
     /// about clocks, or it takes a transfer, a read level or a change of who takes part, which the
-    /// suite's clients never ask for, a session that is in a snapshot, or a snapshot damaged on its way
-    /// or in the place of a log that conflicts with it.
+    /// suite's clients never ask for, a session that is in a snapshot, a snapshot damaged on its way or in
+    /// the place of a log that conflicts with it, or a disk that is lost, renewed or copied.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 32] = [
+    pub const OWN: [Self; 38] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -237,6 +255,12 @@ impl Mutant {
         Self::RemovedLeadsOn,
         Self::KeepsTruncatedConfiguration,
         Self::ForgetsConfiguration,
+        Self::CountsAnyDisk,
+        Self::WipedFounderVotes,
+        Self::KnowsFoundersUnsaved,
+        Self::RenewsInOneStep,
+        Self::KeepsProgressOfAnotherDisk,
+        Self::HearsOlderLives,
     ];
 
     /// All but [`OWN`](Self::OWN).

@@ -15,6 +15,7 @@ use crate::checkpoint::Writing;
 use crate::disk::DiskWatch;
 use crate::election::Campaign;
 use crate::follower::Ack;
+use crate::founding::Founding;
 use crate::history::History;
 use crate::install::Incoming;
 use crate::leader::Leadership;
@@ -26,7 +27,7 @@ use crate::request::{Event, Settled};
 use crate::session::{Known, Sessions};
 use crate::snapshot::Held;
 use crate::transfer::Handover;
-use crate::{Config, Error, LogIndex, StateMachine, Term};
+use crate::{Config, Error, Identity, LogIndex, Papers, StateMachine, Term};
 
 /// The effects of a core, inside a node that answers `P` and emits `E`.
 pub(crate) type Out<S, P, E> =
@@ -58,6 +59,14 @@ pub struct Raft<S: StateMachine> {
     pub(crate) rng: Rng,
     /// Differs from boot to boot.
     pub(crate) incarnation: u64,
+
+    /// Who it is, as its disk has it.
+    pub(crate) papers: Papers,
+    /// Whether that is yet to be handed to the disk.
+    pub(crate) papers_unsaved: bool,
+    pub(crate) founding: Founding,
+    /// As whom each member, by its place, has spoken last; itself among them.
+    pub(crate) peers: Vec<Identity>,
 
     pub(crate) term: Term,
     pub(crate) vote: Option<NodeId>,
@@ -145,6 +154,10 @@ pub(crate) struct Counts {
     pub(crate) unreadable: u64,
     /// Commands of a session that were there already.
     pub(crate) repeats: u64,
+    /// Votes that this node did not give because it has not met the other founders.
+    pub(crate) withheld: u64,
+    /// Promises of copies of a disk, or of a disk as it was earlier.
+    pub(crate) impostors: u64,
     /// Messages that make no sense: from strangers, malformed, or against what is committed.
     pub(crate) dropped: u64,
 }
@@ -169,6 +182,7 @@ impl<S: StateMachine> Raft<S> {
         let history = History::new(members.clone(), first, config.planted);
         let mut rng = Rng::from_seed(seed);
         let incarnation = rng.next();
+        let peers = vec![Identity::default(); members.count()];
         let mut node = Self {
             id,
             place,
@@ -176,6 +190,10 @@ impl<S: StateMachine> Raft<S> {
             config: config.clone(),
             rng,
             incarnation,
+            papers: Papers::default(),
+            papers_unsaved: false,
+            founding: Founding::default(),
+            peers,
             term: Term::ZERO,
             vote: None,
             ballot_unsaved: false,
@@ -211,6 +229,7 @@ impl<S: StateMachine> Raft<S> {
             problem,
         })?;
         node.log.recovered();
+        node.take_up_papers();
         if config.planted.is(Mutant::CommitsAllAtBoot) {
             node.commit = node.log.last_index();
             node.apply();
@@ -251,6 +270,13 @@ impl<S: StateMachine> Raft<S> {
                 }
                 self.log.extend(entries);
             }
+            Record::Papers(papers) => {
+                if !self.papers.may_become(&papers) {
+                    let (own, other) = (self.papers.own, papers.own);
+                    return Err(format!("a disk called {other:?} after {own:?}"));
+                }
+                self.papers = papers;
+            }
             Record::Checkpoint(_) | Record::Piece { .. } => {}
         }
         Ok(())
@@ -272,6 +298,9 @@ impl<S: StateMachine> Raft<S> {
             self.counts.dropped += 1;
             return;
         };
+        if message.identity().is_some_and(|by| !self.recognises(place, by)) {
+            return;
+        }
         self.compact_if_due();
         let raised = matches!(self.part, Part::PreCandidate(_)) && message.term() > self.term;
         if self.heeds_term(now, from, &message) {
@@ -282,15 +311,17 @@ impl<S: StateMachine> Raft<S> {
             Message::RequestVote { term, last, .. } => {
                 self.on_request_vote(now, from, term, last, out);
             }
-            Message::Vote { term, granted } => self.on_vote(now, place, term, granted),
+            Message::Vote { term, granted, .. } => self.on_vote(now, place, term, granted),
             Message::Append(append) => self.on_append(now, from, append, out),
-            Message::Appended { term, round, outcome } => {
+            Message::Appended { term, round, outcome, .. } => {
                 self.on_appended(now, place, term, round, outcome);
             }
             Message::PreVote { term, last, agrees } => {
                 self.on_pre_vote(now, from, (term, last, agrees), out);
             }
-            Message::PreVoted { .. } if raised => self.canvass(now, self.log.last(), out),
+            Message::PreVoted { .. } if raised && self.may_stand() => {
+                self.canvass(now, self.log.last(), out);
+            }
             Message::PreVoted { asked, last, granted, .. } => {
                 self.on_pre_voted(now, place, (asked, last, granted), out);
             }
@@ -299,9 +330,10 @@ impl<S: StateMachine> Raft<S> {
             Message::AskIndex { tag, .. } => self.on_ask_index(from, tag, out),
             Message::ReadFrom { tag, index, .. } => self.on_read_from(tag, index),
             Message::Install(install) => self.on_install(now, from, install, out),
-            Message::Installed { term, round, id, outcome } => {
+            Message::Installed { term, round, id, outcome, .. } => {
                 self.on_installed(now, place, (term, round), id, outcome);
             }
+            Message::Hello { disk, known, asks } => self.on_hello(from, (disk, known, asks), out),
         }
         self.save_ballot(out);
     }
@@ -327,6 +359,7 @@ impl<S: StateMachine> Raft<S> {
             | Message::ReadFrom { .. }
             | Message::Install(_)
             | Message::Installed { .. } => true,
+            Message::Hello { .. } => false,
         }
     }
 
@@ -379,6 +412,9 @@ impl<S: StateMachine> Raft<S> {
     /// Ends a batch: writes and sends what was proposed, acknowledges, commits, applies.
     pub fn flush_core<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         self.save_ballot(out);
+        if !self.founding.greeted {
+            self.greet(out);
+        }
         if self.is_leader() {
             self.advance_commit();
             self.apply();
@@ -418,8 +454,9 @@ impl<S: StateMachine> Raft<S> {
         std::mem::take(&mut self.events)
     }
 
-    /// Hands term and vote to the disk, if they have changed.
+    /// Hands to the disk who it is, its term and its vote, if they have changed.
     pub(crate) fn save_ballot<P, E>(&mut self, out: &mut Out<S, P, E>) {
+        self.save_papers(out);
         if self.ballot_unsaved {
             self.ballot_unsaved = false;
             out.persist(Record::Ballot { term: self.term, vote: self.vote });

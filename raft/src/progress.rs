@@ -15,7 +15,8 @@ use crate::{LogIndex, Round};
 /// Guarantee: `matched < next`.
 #[derive(Debug, Clone, Hash)]
 pub(crate) struct Progress {
-    /// Invariant: up to here the follower's log equals the leader's, durably. Never decreases.
+    /// Invariant: up to here the follower's log equals the leader's, durably. Never decreases, for what is known of
+    /// another disk is [forgotten](Progress::unknown).
     pub(crate) matched: LogIndex,
     /// The next index to send.
     pub(crate) next: LogIndex,

@@ -191,7 +191,7 @@ impl<S: StateMachine> Raft<S> {
         }
         let (own, latest) = (self.place, reads.round);
         let answered = |place: usize| if place == own { latest } else { followers[place].round };
-        let reached = self.log.seated().reached(rounds, answered);
+        let reached = self.log.seated().reached(rounds, &self.peers, answered);
         reads.confirmed(reached);
         if reached >= reads.asked_in || self.config.planted.is(Mutant::ReadsWithoutQuorum) {
             for asker in reads.asked.drain(..) {

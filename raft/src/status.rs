@@ -2,13 +2,33 @@
 
 use cluster::{NodeId, Role};
 
-use crate::{LogIndex, Term};
+use crate::{Disk, LogIndex, Term};
+
+/// How a cluster knows one of its nodes: by its name, and by its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Recognition {
+    /// It has a vote in its latest configuration, on the disk that it has.
+    Voter,
+    /// It has no vote in its latest configuration. What it says counts all the same where a later one
+    /// names it.
+    Guest,
+    /// It is a founder that has not met all the others yet. Until then it neither votes nor stands.
+    Awaited,
+    /// The others know it by another disk: its own was lost, or it has another's. It gets the log, as a
+    /// learner does; it does not stand, and nothing that it says counts. It takes
+    /// [`Change::Renew`](crate::Change::Renew) to make it a voter again.
+    Replaced,
+}
 
 /// A node as it sees itself at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Which node.
     pub node: NodeId,
+    /// Its disk; [`Disk::UNNAMED`] where disks are trusted.
+    pub disk: Disk,
+    /// How the cluster knows it.
+    pub recognition: Recognition,
     /// The part it plays.
     pub role: Role,
     /// The term it is in.

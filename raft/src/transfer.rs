@@ -58,7 +58,8 @@ impl<S: StateMachine> Raft<S> {
             return Err(Error::Transferring { to });
         }
         let own = self.place;
-        let voters = self.log.seated().configuration.voters();
+        let configuration = &self.log.seated().configuration;
+        let voters = configuration.voters();
         let furthest = || {
             let voters = voters.iter().filter_map(|&voter| self.members.index_of(voter));
             let others = voters.filter(|&place| place != own);
@@ -67,7 +68,10 @@ impl<S: StateMachine> Raft<S> {
             let timed = self.config.check_quorum || self.config.stickiness;
             let key = |place: &usize| {
                 let heard = if timed { leadership.heard[*place] } else { Timestamp::ZERO };
-                (leadership.followers[*place].matched, heard)
+                // Who has lost its disk cannot lead.
+                let node = self.members.as_slice()[*place];
+                let votes = configuration.votes_on(node, self.peers[*place].disk);
+                (votes, leadership.followers[*place].matched, heard)
             };
             others.rev().max_by_key(key).map(|place| self.members.as_slice()[place])
         };

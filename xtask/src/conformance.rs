@@ -296,7 +296,7 @@ fn replay(args: &Args, selection: &Selection, seed: u64) -> anyhow::Result<ExitC
                         runs += 1;
                         let case = Case::draw(implementation, scenario, &options);
                         tell_drawn(&case);
-                        failed |= tell(implementation, scenario.beyond, &report);
+                        failed |= tell(implementation, case.beyond.as_deref(), &report);
                         if let Some(path) = &args.shrink {
                             shrink(implementation, &case, &report, path)?;
                         }
@@ -407,7 +407,7 @@ fn tell(implementation: &Implementation, beyond: Option<&str>, report: &Report) 
         println!("  {}: {violation}", if claimed { "BROKEN" } else { "not claimed" });
     }
     if let Some(why) = beyond {
-        println!("  nobody claims to survive this: {why}");
+        println!("  {} does not claim to survive this: {why}", implementation.name);
     }
     if let Some(why) = &report.vacuous {
         failed |= beyond.is_none();

@@ -50,12 +50,28 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     /// [`OpenError::Corrupt`] names the file and the byte; [`OpenError::Failed`] also when the
     /// journal is open already, here or in another process.
     pub fn open(path: impl AsRef<Path>) -> Opened<Self, R> {
+        Self::open_at(path.as_ref(), Self::options())
+    }
+
+    /// Like [`Journal::open`], where there must be a journal already.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; [`OpenError::Failed`] also if there is none. Nothing is made then.
+    pub fn open_existing(path: impl AsRef<Path>) -> Opened<Self, R> {
         let path = path.as_ref();
+        if !path.is_dir() {
+            let because = format!("{} is no directory, expected a journal's", path.display());
+            return Err(OpenError::Failed { because });
+        }
+        Self::open_at(path, Self::options().create(false))
+    }
+
+    fn open_at(path: &Path, options: Options) -> Opened<Self, R> {
         let failed = |source| OpenError::Failed {
             because: format!("cannot make {}: {source}", path.display()),
         };
         let files = Os::open(path).map_err(failed)?;
-        Self::open_in(files, Self::options()).map_err(|error| match error {
+        Self::open_in(files, options).map_err(|error| match error {
             OpenError::Corrupt { place, problem } => {
                 OpenError::Corrupt { place: path.join(place).display().to_string(), problem }
             }

@@ -87,9 +87,10 @@ fn does(request: &Request<Cell>) -> Does {
     }
 }
 
-/// The configuration of most runs: elections as in the paper, of which there are fewer schedules.
+/// The configuration of most runs: elections as in the paper, of which there are fewer schedules, and
+/// disks that are trusted, since none is lost.
 pub(super) fn config() -> Config<Cell> {
-    Config::new(Cell::default()).with_textbook_elections()
+    Config::new(Cell::default()).with_textbook_elections().trusting_disks()
 }
 
 fn free(firings: u8, firings_each: u8) -> Bounds {

@@ -10,7 +10,8 @@ use crate::message::{Entry, Payload};
 use crate::{LogIndex, Raft, StateMachine};
 
 /// Each configuration in a log follows the one before it: they differ by one voter at most, or one of
-/// them is joint and leads to or from the other. So their majorities overlap.
+/// them is joint and leads to or from the other. So their majorities overlap. The first one in a log
+/// may also be that which the founders began with, and name their disks.
 pub const OVERLAPPING_MAJORITIES: &str = "overlapping majorities";
 /// A node uses the latest configuration in its log, committed or not; that of its snapshot if the rest
 /// of the log holds none (§4.1 of the thesis).
@@ -42,7 +43,13 @@ impl Configured {
         let Payload::Configuration(configuration) = &entry.payload else { return None };
         let before = self.latest().map(|(_, before)| Arc::clone(before));
         self.0.push((entry.index, Arc::clone(configuration)));
-        before.filter(|before| !configuration.may_follow(before))
+        let founds = self.founds(configuration);
+        before.filter(|before| !founds && !configuration.may_follow(before))
+    }
+
+    /// Whether `configuration` is what the founders began with, and names their disks.
+    fn founds(&self, configuration: &Configuration) -> bool {
+        self.0.first().is_some_and(|(_, first)| configuration.founds(first))
     }
 
     fn latest(&self) -> Option<&(LogIndex, Arc<Configuration>)> {
@@ -56,7 +63,9 @@ impl Configured {
         node: &Raft<S>,
     ) -> Result<(), Violation> {
         let Some((index, configuration)) = self.latest() else { return Ok(()) };
-        if node.configured_at() != *index || node.configuration() != &**configuration {
+        let same = node.configuration() == &**configuration
+            || *index == LogIndex::ZERO && self.founds(node.configuration());
+        if node.configured_at() != *index || !same {
             let (at, used) = (node.configured_at(), node.configuration());
             let what =
                 format!("{id} uses {used} of {at}, its log holds {configuration} at {index}");
@@ -64,6 +73,9 @@ impl Configured {
         }
         let own = node.leads_from().is_some_and(|first| *index >= first);
         let [.., (before, _), _] = self.0.as_slice() else { return Ok(()) };
+        if *before == LogIndex::ZERO && self.founds(configuration) {
+            return Ok(());
+        }
         let known = node.leads_from().max(Some(*before));
         if own && known > Some(node.commit_index()) {
             let commit = node.commit_index();

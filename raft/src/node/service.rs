@@ -10,7 +10,7 @@ use crate::leader::payload_size;
 use crate::message::{Append, Entry, Message, Record};
 use crate::node::{Part, Raft};
 use crate::request::{Event, ReadLevel, Reply, Request, Response, Settled};
-use crate::{Config, Error, StateMachine};
+use crate::{Config, Error, Recognition, StateMachine};
 
 // The node: the core, with a memory for queries.
 impl<S: StateMachine> Raft<S> {
@@ -196,6 +196,9 @@ impl<S: StateMachine> Node for Raft<S> {
             ("session outputs", self.sessions.outputs() as u64),
             ("commands repeated", self.counts.repeats),
             ("messages dropped", self.counts.dropped),
+            ("disk replaced", u64::from(self.recognition() == Recognition::Replaced)),
+            ("votes withheld", self.counts.withheld),
+            ("impostors ignored", self.counts.impostors),
             ("voters", self.configuration().voters().len() as u64),
             ("learners", self.configuration().learners().len() as u64),
         ]
@@ -217,7 +220,8 @@ impl<S: StateMachine> Node for Raft<S> {
             | Message::TimeoutNow { .. }
             | Message::AskIndex { .. }
             | Message::ReadFrom { .. }
-            | Message::Installed { .. } => 0,
+            | Message::Installed { .. }
+            | Message::Hello { .. } => 0,
         };
         size_of_val(message) + owned
     }

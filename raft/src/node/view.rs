@@ -106,6 +106,8 @@ impl<S: StateMachine> Raft<S> {
     pub fn status(&self) -> Status {
         Status {
             node: self.id,
+            disk: self.identity().disk,
+            recognition: self.recognition(),
             role: self.role(),
             term: self.term,
             leader: self.leader,

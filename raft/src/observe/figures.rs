@@ -102,6 +102,7 @@ impl Outcome {
 pub(super) struct Node {
     up: Gauge,
     leader: Gauge,
+    replaced: Gauge,
     term: Gauge,
     commit: Gauge,
     applied: Gauge,
@@ -123,6 +124,7 @@ impl Node {
         Self {
             up: gauge!("raft_up", &of()),
             leader: gauge!("raft_leader", &of()),
+            replaced: gauge!("raft_disk_replaced", &of()),
             term: gauge!("raft_term", &of()),
             commit: gauge!("raft_commit_index", &of()),
             applied: gauge!("raft_applied_index", &of()),
@@ -140,6 +142,10 @@ impl Node {
     fn describe() {
         describe_gauge!("raft_up", "Whether the node answers");
         describe_gauge!("raft_leader", "Whether the node leads, as it sees itself");
+        describe_gauge!(
+            "raft_disk_replaced",
+            "Whether the node has lost the disk that it votes on"
+        );
         describe_gauge!("raft_term", "The term that the node is in");
         describe_gauge!("raft_commit_index", "How far the node knows the log to be committed");
         describe_gauge!("raft_applied_index", "How far the node has applied the log");
@@ -169,6 +175,7 @@ impl Node {
         self.leader.set(f64::from(u8::from(leads)));
         let Some(status) = status else { return };
         for (gauge, value) in [
+            (&self.replaced, status.gauge("disk replaced")),
             (&self.term, status.term.get()),
             (&self.commit, status.commit.get()),
             (&self.applied, status.applied.get()),

@@ -28,6 +28,8 @@ enum Step {
     Crash(u32, usize),
     /// A node starts again.
     Restart(u32),
+    /// A node dies, and starts again with an empty disk.
+    Wipe(u32),
 }
 
 fn step(nodes: u32) -> impl Strategy<Value = Step> {
@@ -85,6 +87,7 @@ fn take(table: &mut Table, step: &Step, value: &mut u64) {
         Step::Sync(node) => table.sync(n(*node)),
         Step::Crash(node, lucky) => table.crash(n(*node), *lucky),
         Step::Restart(node) => table.restart(n(*node)),
+        Step::Wipe(node) => table.replace_disk(n(*node), Vec::new()),
     }
 }
 
@@ -115,10 +118,53 @@ proptest! {
         for step in &steps {
             let node_of = |step: &Step| match step {
                 Step::Tick(node) | Step::Write(node) | Step::Sync(node) | Step::Restart(node) => *node,
-                Step::Crash(node, _) => *node,
+                Step::Crash(node, _) | Step::Wipe(node) => *node,
                 Step::Deliver(_) | Step::DeliverMany(_) | Step::Repeat(_) | Step::Drop(_) => 1,
             };
             if node_of(step) <= nodes {
+                take(&mut table, step, &mut value);
+            }
+            prop_assert_eq!(&table.violation, &None);
+        }
+        heal(&mut table, nodes, value + 1)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..Default::default() })]
+
+    /// The same, from before the founders have met, and a minority loses its disks at any moment.
+    #[test]
+    fn rr_571_figure_3_holds_whatever_disks_are_lost(
+        (nodes, lost) in prop_oneof![
+            3 => (Just(3u32), prop::collection::vec(Just(2u32), 1..4)),
+            2 => (Just(5), prop::collection::vec(2..4u32, 1..5)),
+        ],
+        seed in any::<u64>(),
+        textbook in any::<bool>(),
+        mut steps in prop::collection::vec(step(5), 1..400),
+        moments in prop::collection::vec(any::<prop::sample::Index>(), 4),
+        met in any::<bool>(),
+        every in prop_oneof![2 => Just(u64::MAX), 1 => Just(3)],
+    ) {
+        for (node, moment) in lost.into_iter().zip(moments) {
+            steps.insert(moment.index(steps.len()), Step::Wipe(node));
+        }
+        let elections = if textbook { plain() } else { config() };
+        let config = elections.with_snapshot_every(every).with_keep_behind(0).with_lag_max(8);
+        let mut table = Table::checked(nodes as usize, config, seed);
+        if met {
+            table.settle(&(1..=nodes).collect::<Vec<_>>());
+        }
+        table.instant_disks = false;
+        let mut value = 0;
+        for step in &steps {
+            let node = match step {
+                Step::Tick(node) | Step::Write(node) | Step::Sync(node) | Step::Restart(node)
+                | Step::Crash(node, _) | Step::Wipe(node) => *node,
+                Step::Deliver(_) | Step::DeliverMany(_) | Step::Repeat(_) | Step::Drop(_) => 1,
+            };
+            if node <= nodes {
                 take(&mut table, step, &mut value);
             }
             prop_assert_eq!(&table.violation, &None);

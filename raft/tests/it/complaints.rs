@@ -1,7 +1,7 @@
 //! What users of other implementations reported, where no other test is it already: `or` is openraft,
 //! `rr` raft-rs, and the number is that of the issue or pull request.
 
-use raft::{Message, Term};
+use raft::{Identity, Message, Term};
 
 use crate::bed::plain;
 use crate::paper::{append, at, request_vote, table};
@@ -33,7 +33,11 @@ fn or_1802_no_commit_without_a_quorum() {
 fn a_vote_of_a_higher_term_deposes_and_does_not_count() {
     let mut table = table(3, plain());
     table.tick(n(1));
-    table.inject(n(2), n(1), Message::Vote { term: Term::new(9), granted: true });
+    table.inject(
+        n(2),
+        n(1),
+        Message::Vote { term: Term::new(9), granted: true, by: Identity::default() },
+    );
     assert!(!table.node(n(1)).is_leader());
     assert_eq!(table.node(n(1)).term(), Term::new(9));
 }

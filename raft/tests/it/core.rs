@@ -1,7 +1,7 @@
 //! The core, as a crate that wraps it sees it: with its own answers and events.
 
 use cluster::{Boot, Effect, Effects, Members, Node, Now, PersistCount, RequestId, WallTime};
-use raft::{Error, Event, LogIndex, Message, Raft, Record, Settled, Term};
+use raft::{Error, Event, Identity, LogIndex, Message, Raft, Record, Settled, Term};
 
 use crate::bed::plain;
 use crate::journal::Journal;
@@ -21,7 +21,11 @@ impl Wrapper {
         let now = Now { monotonic: cluster::Timestamp::ZERO, wall: WallTime::from_nanos(0) };
         let members = Members::first(nodes).unwrap();
         let boot = Boot { id: n(1), members, now, seed: 3, records: Vec::new() };
-        Self { core: Raft::boot_core(&plain(), boot).unwrap(), out: Out::new(), now }
+        Self {
+            core: Raft::boot_core(&plain().trusting_disks(), boot).unwrap(),
+            out: Out::new(),
+            now,
+        }
     }
 
     /// Flushes, and lets the disk sync everything; returns what is sent.
@@ -75,13 +79,17 @@ fn commands_settle_in_order_with_their_requests() {
 fn one_flush_is_one_record_and_one_append_a_follower() {
     let mut node = Wrapper::new(3);
     node.tick();
-    let vote = Message::Vote { term: Term::new(1), granted: true };
+    let vote = Message::Vote { term: Term::new(1), granted: true, by: Identity::default() };
     node.core.receive(node.now, n(2), vote, &mut node.out);
     node.flush();
     let matched = raft::Appended::Matched(LogIndex::new(1));
     for follower in [n(2), n(3)] {
-        let message =
-            Message::Appended { term: Term::new(1), round: raft::Round::ZERO, outcome: matched };
+        let message = Message::Appended {
+            term: Term::new(1),
+            round: raft::Round::ZERO,
+            outcome: matched,
+            by: Identity::default(),
+        };
         node.core.receive(node.now, follower, message, &mut node.out);
     }
     node.flush();
@@ -104,12 +112,12 @@ fn a_deposed_core_says_what_became_of_each_request() {
     let refused = Err(Error::NotLeader { leader: None });
     assert_eq!(node.core.propose(node.now, None, 1), refused);
     node.tick();
-    let vote = Message::Vote { term: Term::new(1), granted: true };
+    let vote = Message::Vote { term: Term::new(1), granted: true, by: Identity::default() };
     node.core.receive(node.now, n(2), vote, &mut node.out);
     let (write, read) = (RequestId::new(0, 1), RequestId::new(0, 2));
     node.core.propose(node.now, Some(write), 1).unwrap();
     node.core.read_index(node.now, read).unwrap();
-    let later = Message::Vote { term: Term::new(2), granted: false };
+    let later = Message::Vote { term: Term::new(2), granted: false, by: Identity::default() };
     node.core.receive(node.now, n(3), later, &mut node.out);
     node.flush();
     let settled: Vec<_> = node

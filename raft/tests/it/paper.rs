@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use raft::{
-    Append, Appended, Config, Entries, Entry, Error, LogIndex, Message, Payload, Position, Round,
-    Term,
+    Append, Appended, Config, Entries, Entry, Error, Identity, LogIndex, Message, Payload,
+    Position, Round, Term,
 };
 
 use crate::bed::plain;
@@ -50,7 +50,7 @@ pub(crate) fn request_vote(term: u64, last: Position) -> Message<u64> {
 /// What the last message says: a vote, and in which term.
 pub(crate) fn last_vote(table: &Table) -> (u64, bool) {
     match table.wires.last().map(|wire| &wire.message) {
-        Some(Message::Vote { term, granted }) => (term.get(), *granted),
+        Some(Message::Vote { term, granted, .. }) => (term.get(), *granted),
         other => panic!("no vote but {other:?}"),
     }
 }
@@ -86,7 +86,7 @@ pub(crate) fn higher_term_deposes(config: Config<Journal>) {
     table.elect(1, &[2]);
     let request = table.write(n(1), 1);
     table.wires.clear();
-    let message = Message::Vote { term: Term::new(9), granted: false };
+    let message = Message::Vote { term: Term::new(9), granted: false, by: Identity::default() };
     table.inject(n(3), n(1), message);
     assert!(!table.node(n(1)).is_leader(), "it leads on");
     assert_eq!(table.node(n(1)).term(), Term::new(9));
@@ -178,7 +178,7 @@ fn figure_2_a_candidate_asks_and_counts_itself_only_once_its_vote_is_durable() {
     table.instant_disks = false;
     table.tick(n(1));
     assert!(table.wires.is_empty(), "it asked: {:?}", table.wires);
-    let vote = Message::Vote { term: Term::new(1), granted: true };
+    let vote = Message::Vote { term: Term::new(1), granted: true, by: Identity::default() };
     table.inject(n(2), n(1), vote);
     assert!(!table.node(n(1)).is_leader(), "one durable vote of three");
     table.sync(n(1));
@@ -190,10 +190,18 @@ fn section_5_2_a_duplicate_vote_counts_once() {
     let mut table = table(5, plain());
     table.tick(n(1));
     for _ in 0..3 {
-        table.inject(n(2), n(1), Message::Vote { term: Term::new(1), granted: true });
+        table.inject(
+            n(2),
+            n(1),
+            Message::Vote { term: Term::new(1), granted: true, by: Identity::default() },
+        );
     }
     assert!(!table.node(n(1)).is_leader(), "two of five");
-    table.inject(n(3), n(1), Message::Vote { term: Term::new(1), granted: true });
+    table.inject(
+        n(3),
+        n(1),
+        Message::Vote { term: Term::new(1), granted: true, by: Identity::default() },
+    );
     assert!(table.node(n(1)).is_leader());
 }
 
@@ -203,7 +211,11 @@ fn section_5_2_a_vote_of_an_earlier_term_does_not_count() {
     table.tick(n(1));
     table.tick(n(1));
     assert_eq!(table.node(n(1)).term(), Term::new(2));
-    table.inject(n(2), n(1), Message::Vote { term: Term::new(1), granted: true });
+    table.inject(
+        n(2),
+        n(1),
+        Message::Vote { term: Term::new(1), granted: true, by: Identity::default() },
+    );
     assert!(!table.node(n(1)).is_leader());
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raft::{Config, LogIndex, Message, Position, Term};
+use raft::{Config, Identity, LogIndex, Message, Position, Term};
 
 use crate::bed::config;
 use crate::journal::Journal;
@@ -16,7 +16,7 @@ fn pre_vote(term: u64, last: Position) -> Message<u64> {
 }
 
 fn vote(term: u64) -> Message<u64> {
-    Message::Vote { term: Term::new(term), granted: false }
+    Message::Vote { term: Term::new(term), granted: false, by: Identity::default() }
 }
 
 /// What the last answer to a pre-vote says: the voter's term, and whether it would vote so.
@@ -213,6 +213,7 @@ fn thesis_9_6_an_answer_of_another_term_or_from_the_same_voter_counts_once() {
         asked: Term::new(asked),
         last,
         granted: true,
+        by: Identity::default(),
     };
     for _ in 0..3 {
         table.inject(n(2), n(1), answer(0, Position::ZERO));

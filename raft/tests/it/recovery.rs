@@ -1,7 +1,7 @@
 //! Booting from what a disk held, and refusing what no run can have written.
 
 use cluster::{Boot, InvalidConfig, Members, Node, NodeId, Now, Timestamp, WallTime};
-use raft::{Config, Entry, LogIndex, Payload, Raft, Record, Term};
+use raft::{Config, Disk, Entry, Identity, Life, LogIndex, Papers, Payload, Raft, Record, Term};
 
 use crate::bed::config;
 use crate::journal::Journal;
@@ -15,6 +15,11 @@ fn ballot(term: u64, vote: Option<u32>) -> Record<u64> {
 fn list(prev: u64, terms: &[u64]) -> Record<u64> {
     let list: Vec<(u64, u64)> = terms.iter().map(|&term| (term, 7)).collect();
     Record::Entries(entries(prev, &list))
+}
+
+fn papers(disk: u64, boot: u32) -> Record<u64> {
+    let own = Identity { disk: Disk::new(disk), life: Life { boot, nonce: 1 } };
+    Record::Papers(Papers { own, ..Papers::default() })
 }
 
 /// Boots from `records`; `expected` is the term, the terms of the log, and the vote, or a part of
@@ -45,6 +50,7 @@ fn boots_from_what_a_run_can_have_written() {
     check(vec![], Ok((0, &[], None)));
     check(vec![ballot(1, Some(2)), list(0, &[1, 1])], Ok((1, &[1, 1], Some(2))));
     check(vec![ballot(3, None), ballot(3, Some(1))], Ok((3, &[], Some(1))));
+    check(vec![papers(7, 1), ballot(2, None), papers(7, 2)], Ok((2, &[], None)));
     // A tail was replaced.
     let records = vec![ballot(1, None), list(0, &[1, 1, 1]), ballot(2, Some(3)), list(1, &[2])];
     check(records, Ok((2, &[1, 2], Some(3))));
@@ -59,6 +65,8 @@ fn refuses_what_no_run_can_have_written() {
     check(vec![list(0, &[1])], Err("entries that do not follow"));
     check(vec![ballot(3, None), list(0, &[2, 1])], Err("entries that do not follow"));
     check(vec![ballot(3, None), list(0, &[])], Err("no entries"));
+    check(vec![papers(7, 1), papers(8, 2)], Err("a disk called"));
+    check(vec![papers(7, 3), papers(7, 2)], Err("a disk called"));
     let entry = Entry { term: Term::new(1), index: LogIndex::ZERO, payload: Payload::Noop };
     let zero = Record::Entries(vec![entry].into());
     check(vec![ballot(3, None), zero], Err("entries from i0"));

@@ -1,7 +1,9 @@
 //! The paper on log replication (§5.3, figures 2 and 7), and what no correct peer sends; see
 //! `paper.rs`.
 
-use raft::{Append, Appended, Config, Error, LogIndex, Message, Position, Reply, Round, Term};
+use raft::{
+    Append, Appended, Config, Error, Identity, LogIndex, Message, Position, Reply, Round, Term,
+};
 
 use crate::bed::plain;
 use crate::journal::Journal;
@@ -165,7 +167,11 @@ fn figure_7_a_new_leader_brings_any_follower_into_line() {
         table.tick(n(1));
         table.wires.clear();
         // A majority of the seven elects it; here the third node alone does.
-        table.inject(n(3), n(1), Message::Vote { term: Term::new(8), granted: true });
+        table.inject(
+            n(3),
+            n(1),
+            Message::Vote { term: Term::new(8), granted: true, by: Identity::default() },
+        );
         let steps_before = table.wires.len();
         table.settle(&[1, 2]);
         assert_eq!(table.log(2), table.log(1), "follower ({name}) after {steps_before}");
@@ -189,7 +195,11 @@ fn section_5_3_backtracking_skips_whole_terms() {
     table.wires.clear();
     table.tick(n(1));
     table.wires.clear();
-    table.inject(n(3), n(1), Message::Vote { term: Term::new(4), granted: true });
+    table.inject(
+        n(3),
+        n(1),
+        Message::Vote { term: Term::new(4), granted: true, by: Identity::default() },
+    );
     let mut refusals = 0;
     while let Some(place) = table.wires.iter().position(|wire| wire.to != n(3)) {
         let wire = &table.wires[place];
@@ -213,6 +223,7 @@ fn section_5_3_an_old_or_repeated_acknowledgement_counts_once() {
         term: Term::new(1),
         round: Round::ZERO,
         outcome: matched(index),
+        by: Identity::default(),
     };
     table.inject(n(2), n(1), ack(2));
     table.inject(n(2), n(1), ack(2));
@@ -274,7 +285,12 @@ fn or_1795_nonsense_is_dropped_and_counted() {
     let mut table = table(3, plain());
     table.elect(1, &[2, 3]);
     let huge = LogIndex::new(u64::MAX);
-    let ack = |outcome| Message::Appended { term: Term::new(1), round: Round::new(99), outcome };
+    let ack = |outcome| Message::Appended {
+        term: Term::new(1),
+        round: Round::new(99),
+        outcome,
+        by: Identity::default(),
+    };
     let max = Position { term: Term::new(1), index: huge };
     let before = table.log(2);
     for (from, to, message) in [

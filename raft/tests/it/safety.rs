@@ -1,7 +1,7 @@
 //! The paper on safety (§5.4, figure 8); see `paper.rs`.
 
 use cluster::NodeId;
-use raft::{Config, Message, Round, Term};
+use raft::{Config, Identity, Message, Round, Term};
 
 use crate::bed::plain;
 use crate::journal::Journal;
@@ -83,6 +83,7 @@ pub(crate) fn figure_8(config: Config<Journal>) {
         term: Term::new(4),
         round: Round::ZERO,
         outcome: matched(index),
+        by: Identity::default(),
     };
     table.inject(n(2), n(1), ack(2));
     table.wires.clear();

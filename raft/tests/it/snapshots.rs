@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use raft::{
-    Appended, Config, Install, Installed, LogIndex, Message, Position, Record, Round, Term,
+    Appended, Config, Identity, Install, Installed, LogIndex, Message, Position, Record, Round,
+    Term,
 };
 
 use crate::bed::{config, plain};
@@ -368,7 +369,17 @@ fn captured(table: &mut Table) -> Vec<Install> {
                     if bytes < part.id.bytes {
                         let (term, round, id) = (part.term, part.round, part.id);
                         let outcome = Installed::Holds(bytes);
-                        table.inject(n(3), n(1), Message::Installed { term, round, id, outcome });
+                        table.inject(
+                            n(3),
+                            n(1),
+                            Message::Installed {
+                                term,
+                                round,
+                                id,
+                                outcome,
+                                by: Identity::default(),
+                            },
+                        );
                     }
                 }
                 None => table.deliver(place),
@@ -554,7 +565,11 @@ fn strange_answers_to_parts_change_nothing() {
     let (term, round) = (Term::new(1), Round::ZERO);
     for outcome in [Installed::Holds(u64::MAX), Installed::Holds(0), Installed::Unreadable] {
         for from in [2, 3] {
-            table.inject(n(from), n(1), Message::Installed { term, round, id, outcome });
+            table.inject(
+                n(from),
+                n(1),
+                Message::Installed { term, round, id, outcome, by: Identity::default() },
+            );
         }
     }
     heartbeats(&mut table, 1, &[1, 2, 3], 6);

@@ -1,6 +1,6 @@
 //! Clients under every fault that the simulated world has, chosen by seed; then calm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cluster::sim::Options;
@@ -8,7 +8,8 @@ use cluster::{
     ClockFault, Cluster, Completion, Fault, LinkFault, NodeId, RequestId, Rng, Timestamp,
 };
 use raft::{
-    Change, Config, Error, ReadLevel, Reply, Request, Response, Sequence, SessionId, Submission,
+    Change, Config, Error, ReadLevel, Recognition, Reply, Request, Response, Sequence, SessionId,
+    Submission,
 };
 
 use crate::bed::{Bed, config};
@@ -23,6 +24,8 @@ pub(crate) struct Weather {
     pub(crate) leaders: usize,
     /// How many changes of the configuration were answered.
     pub(crate) changes: usize,
+    /// How many disks were lost.
+    pub(crate) wipes: usize,
 }
 
 struct Storm {
@@ -42,6 +45,11 @@ struct Storm {
     once: Vec<u64>,
     /// Where somebody changes who takes part: what decides how.
     operator: Option<Rng>,
+    /// Where disks are lost: what decides which.
+    wiper: Option<Rng>,
+    /// Who has lost a disk, and was not a voter on the new one when last looked at.
+    wiped: BTreeSet<NodeId>,
+    wipes: usize,
     changes: usize,
 }
 
@@ -64,19 +72,21 @@ pub(crate) fn storm(seed: u64, config: Config<Journal>) -> Result<Weather, Strin
         _ => config.with_lease(500_000),
     };
     let operator = (seed % 3 == 1).then(|| Rng::from_seed(!seed));
-    storm_of(seed, config, operator)
+    let wiper = (seed % 3 == 2).then(|| Rng::from_seed(!seed));
+    storm_of(seed, config, operator, wiper)
 }
 
 /// The same, with elections as `config` has them, and nobody who changes who takes part.
 #[cfg(feature = "mutants")]
 pub(crate) fn storm_as_it_is(seed: u64, config: Config<Journal>) -> Result<Weather, String> {
-    storm_of(seed, config, None)
+    storm_of(seed, config, None, None)
 }
 
 fn storm_of(
     seed: u64,
     config: Config<Journal>,
     mut operator: Option<Rng>,
+    wiper: Option<Rng>,
 ) -> Result<Weather, String> {
     let mut rng = Rng::from_seed(seed);
     let nodes = if rng.chance(500_000) { 3 } else { 5 };
@@ -121,6 +131,9 @@ fn storm_of(
         sequence: Sequence::ZERO,
         once: Vec::new(),
         operator,
+        wiper,
+        wiped: BTreeSet::new(),
+        wipes: 0,
         changes: 0,
     };
     storm.rage();
@@ -135,6 +148,7 @@ impl Storm {
             let pause = self.rng.span(20 * MILLI..=longest * MILLI);
             self.work(self.bed.sim.now() + pause);
             let fault = if self.is_restless { self.coup() } else { self.fault() };
+            let fault = self.loss().unwrap_or(fault);
             self.bed.inject(&fault);
             if fault == Fault::PowerLoss {
                 for node in self.bed.members() {
@@ -163,7 +177,8 @@ impl Storm {
             let before = self.history.done.len();
             if let Some(leader) = leader.filter(|_| !self.all_vote()) {
                 let all = self.bed.members().into_iter().collect();
-                self.bed.sim.submit(leader, Request::Change(Change::Voters(all)));
+                let change = self.replaced().map_or(Change::Voters(all), Change::Renew);
+                self.bed.sim.submit(leader, Request::Change(change));
             }
             if let Some(leader) = leader.filter(|_| !served) {
                 self.ask(leader);
@@ -183,7 +198,44 @@ impl Storm {
         }
         let answered = self.history.done.len();
         let leaders = self.bed.monitor.leaders().len();
-        Ok(Weather { answered, leaders, changes: self.changes })
+        Ok(Weather { answered, leaders, changes: self.changes, wipes: self.wipes })
+    }
+
+    /// Somebody whose disk was lost, and who is up and knows it.
+    fn replaced(&self) -> Option<NodeId> {
+        let is_replaced = |id: &NodeId| {
+            let node = self.bed.sim.node(*id);
+            node.is_some_and(|node| node.recognition() == Recognition::Replaced)
+        };
+        self.bed.members().into_iter().find(is_replaced)
+    }
+
+    /// Now and then, the loss of a disk: of so few that most have theirs, or were renewed since.
+    fn loss(&mut self) -> Option<Fault> {
+        if !self.wiper.as_mut()?.chance(80_000) {
+            return None;
+        }
+        if let Some(leader) = self.bed.leader() {
+            let leader = self.bed.node(leader);
+            let settled = leader.configured_at() <= leader.commit_index();
+            let configuration = leader.configuration();
+            let votes = |id: &NodeId| {
+                let disk = self.bed.sim.node(*id).map(|node| node.status().disk);
+                disk.is_some_and(|disk| configuration.disk(*id) == disk)
+            };
+            if settled && !configuration.is_joint() {
+                self.wiped.retain(|id| !votes(id));
+            }
+        }
+        let members = self.bed.members();
+        let node = *self.wiper.as_mut()?.pick(&members).expect("there are some");
+        let others = self.wiped.iter().filter(|&&id| id != node).count();
+        if others + 1 > (members.len() - 1) / 2 {
+            return None;
+        }
+        self.wiped.insert(node);
+        self.wipes += 1;
+        Some(Fault::Wipe { node })
     }
 
     /// Whether all nodes vote, as far as the leader's log is committed.
@@ -195,6 +247,7 @@ impl Storm {
             committed
                 && !configuration.is_joint()
                 && self.bed.members().iter().all(|member| configuration.voters().contains(member))
+                && self.replaced().is_none()
         })
     }
 
@@ -289,6 +342,11 @@ impl Storm {
 
     /// Now and then, what an operator might want.
     fn change(&mut self) -> Option<Change> {
+        if let Some(wiper) = &mut self.wiper
+            && wiper.chance(60_000)
+        {
+            return self.replaced().map(Change::Renew);
+        }
         let operator = self.operator.as_mut()?;
         if !operator.chance(60_000) {
             return None;
@@ -430,6 +488,21 @@ fn storms_end_well() {
     // No vacuous pass.
     assert!(answered > 150 * 20 && leaders > 150 * 2, "{answered} answers, {leaders} leaders");
     assert!(changes > 50 * 5, "{changes} changes of who takes part");
+}
+
+/// Disks are lost, of a minority at a time, and an operator has those nodes renewed when he hears of it.
+/// `RAFT_STORMS` says how many storms.
+#[test]
+fn rr_571_storms_of_lost_disks_end_well() {
+    let storms = std::env::var("RAFT_STORMS").ok().and_then(|it| it.parse().ok()).unwrap_or(300);
+    let mut wipes = 0;
+    for seed in (0..storms).map(|place| 2_000 + 3 * place) {
+        match storm(seed, config()) {
+            Ok(weather) => wipes += weather.wipes as u64,
+            Err(what) => panic!("seed {seed}: {what}"),
+        }
+    }
+    assert!(wipes > storms, "{wipes} disks lost");
 }
 
 /// "Disjoint majorities": an operator adds, removes and replaces nodes, many at once, at any leader,

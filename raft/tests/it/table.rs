@@ -66,7 +66,13 @@ pub(crate) fn n(number: u32) -> NodeId {
 }
 
 impl Table {
+    /// One whose nodes trust their disks: no test there is of what becomes of disks.
     pub(crate) fn new(count: usize, config: Config<Journal>, seed: u64) -> Self {
+        Self::checked(count, config.trusting_disks(), seed)
+    }
+
+    /// One whose nodes are configured just so.
+    pub(crate) fn checked(count: usize, config: Config<Journal>, seed: u64) -> Self {
         let members = Members::first(count).unwrap();
         let seats = members
             .iter()
@@ -271,8 +277,24 @@ impl Table {
         };
         // Records can only be refused here if a planted bug wrote them.
         seat.node = Core::boot(&self.config, boot, &mut seat.effects).ok();
+        if let Some(node) = &mut seat.node {
+            node.flush(now, &mut seat.effects);
+        }
         self.carry_out(place);
+        if self.instant_disks {
+            self.sync(id);
+        }
         self.look();
+    }
+
+    /// The process dies, and comes back with `records` on its disk: nothing, or what was copied.
+    pub(crate) fn replace_disk(&mut self, id: NodeId, records: Vec<Record<u64>>) {
+        self.crash(id, 0);
+        let place = self.place(id);
+        let seat = &mut self.seats[place];
+        (seat.dropped, seat.synced) = (0, records.len());
+        seat.records = records;
+        self.restart(id);
     }
 
     /// What is on the disk of `id`, durable or not.
