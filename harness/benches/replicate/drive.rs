@@ -118,6 +118,11 @@ impl Client {
         count
     }
 
+    /// Whether anything is proposed and not answered.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.open > 0
+    }
+
     pub(crate) fn command(&mut self) -> Bytes {
         self.pattern = self.pattern.wrapping_add(1);
         Bytes::from(vec![self.pattern; COMMAND])
@@ -155,6 +160,8 @@ pub(crate) fn on_one_thread<R: Replica>(outstanding: usize, span: Duration) -> M
         (0..REPLICAS).map(|_| VecDeque::new()).collect();
     let mut client = None;
     let mut ticked = Instant::now();
+    // Who has something to do that is in no inbox.
+    let mut stirred = [true; REPLICAS];
     loop {
         let now = Instant::now();
         let leader = replicas.iter().position(R::leads);
@@ -162,6 +169,7 @@ pub(crate) fn on_one_thread<R: Replica>(outstanding: usize, span: Duration) -> M
         if leader.is_none() || now - ticked >= TICK {
             ticked = now;
             replicas.iter_mut().for_each(R::tick);
+            stirred = [true; REPLICAS];
         }
         if let Some(leader) = leader {
             let client = client.get_or_insert_with(|| Client::new(outstanding, span));
@@ -170,9 +178,13 @@ pub(crate) fn on_one_thread<R: Replica>(outstanding: usize, span: Duration) -> M
             }
             for _ in 0..client.top_up(now) {
                 replicas[leader].propose(client.command());
+                stirred[leader] = true;
             }
         }
         for place in 0..REPLICAS {
+            if !std::mem::take(&mut stirred[place]) && inboxes[place].is_empty() {
+                continue;
+            }
             for (from, message) in inboxes[place].drain(..) {
                 replicas[place].receive(from, message);
             }

@@ -2,15 +2,17 @@
 //! log in memory, a state machine that drops the command.
 //!
 //! Every library is driven by the same two loops (`drive.rs`): all replicas on one thread, and a
-//! thread a replica. A loop hands a replica everything that waits for it, then lets it flush once;
-//! messages are moved, never encoded. Each library batches as well as it can: see its own file. One
-//! client keeps a stated number of commands outstanding. Only openraft, which is made of tasks, is
-//! driven in a way of its own (`open_raft.rs`), among those that have threads. Runs alternate, so that what the machine
-//! does in the meantime hits all alike; the table gives the median of the rounds and the spread.
+//! thread a replica. A loop hands a replica everything that waits for it, then lets it flush once, and
+//! leaves alone whom nothing waits for; messages are moved, never encoded. Each library batches as well
+//! as it can: see its own file. One client keeps a stated number of commands outstanding. Only openraft,
+//! which is made of tasks, is driven in a way of its own (`open_raft.rs`), among those that have
+//! threads. Runs alternate, so that what the machine does in the meantime hits all alike; the table
+//! gives the median of the rounds and the spread.
 //!
 //! "On disk" is the same work with every replica's log on the real disk, synced before anything that
-//! depends on it is said. "The disk itself" is what that cannot be faster than: three threads that
-//! each append 4 KiB and sync, at the same time.
+//! depends on it is said, and in a file that has its size: the plain one is written full of zeroes
+//! before the time begins, and ours are in use for a while by then. "The disk itself" is what that
+//! cannot be faster than: three threads that each append 4 KiB and sync, at the same time.
 //!
 //! Without the feature `rivals` only ours runs.
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use cluster::store::journals_in;
 use cluster::threads::{Options, Threads};
 use cluster::{
-    Boot, Cluster as _, Effect, Effects, Members, Node as _, NodeId, Now, RequestId, Timestamp,
-    WallTime,
+    Boot, Cluster as _, Effect, Effects, Members, Node as _, NodeId, Now, PersistCount, RequestId,
+    Timestamp, WallTime,
 };
 use raft::{Config, Image, LogIndex, Message, Raft, Record, Request, Settled, StateMachine};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,8 @@ const KEPT: u64 = 32_768;
 pub(crate) struct Ours {
     raft: Raft<Nothing>,
     out: Out,
+    /// How much it was told to be durable: with each batch, what the one before persisted.
+    durable: PersistCount,
     now: Now,
     asked: u64,
 }
@@ -71,7 +73,7 @@ impl Replica for Ours {
         let members = Members::first(REPLICAS).expect("there are some");
         let boot = Boot { id: id(place), members, now, seed: place as u64, records: Vec::new() };
         let raft = Raft::boot_core(&config, boot).expect("an empty disk is sound");
-        Self { raft, out: Effects::new(), now, asked: 0 }
+        Self { raft, out: Effects::new(), durable: PersistCount::default(), now, asked: 0 }
     }
 
     fn leads(&self) -> bool {
@@ -96,31 +98,29 @@ impl Replica for Ours {
     }
 
     fn flush(&mut self, send: &mut dyn FnMut(usize, Message<Bytes>)) -> usize {
-        let mut done = 0;
-        let mut durable = self.out.persisted();
-        loop {
-            self.raft.flush_core(self.now, &mut self.out);
-            for effect in self.out.drain() {
-                match effect {
-                    Effect::Send { to, message, .. } => send(to.get() as usize - 1, message),
-                    Effect::Persist(_) | Effect::Forget { .. } => {}
-                    Effect::Respond { .. } | Effect::Emit(()) => unreachable!("not by the core"),
-                }
-            }
-            for settled in self.raft.drain_settled() {
-                match settled {
-                    Settled::Applied { request, .. } => done += usize::from(request.is_some()),
-                    Settled::Failed { error, .. } => panic!("the run is void: {error}"),
-                    other => unreachable!("nothing but commands was asked: {other:?}"),
-                }
-            }
-            self.raft.take_events();
-            if self.out.persisted() == durable {
-                return done;
-            }
-            durable = self.out.persisted();
-            self.raft.durable(self.now, durable, &mut self.out);
+        let persisted = self.out.persisted();
+        if persisted > self.durable {
+            self.durable = persisted;
+            self.raft.durable(self.now, persisted, &mut self.out);
         }
+        self.raft.flush_core(self.now, &mut self.out);
+        for effect in self.out.drain() {
+            match effect {
+                Effect::Send { to, message, .. } => send(to.get() as usize - 1, message),
+                Effect::Persist(_) | Effect::Forget { .. } => {}
+                Effect::Respond { .. } | Effect::Emit(()) => unreachable!("not by the core"),
+            }
+        }
+        let mut done = 0;
+        for settled in self.raft.drain_settled() {
+            match settled {
+                Settled::Applied { request, .. } => done += usize::from(request.is_some()),
+                Settled::Failed { error, .. } => panic!("the run is void: {error}"),
+                other => unreachable!("nothing but commands was asked: {other:?}"),
+            }
+        }
+        self.raft.take_events();
+        done
     }
 }
 
@@ -128,15 +128,24 @@ impl Replica for Ours {
 /// and all.
 pub(crate) fn as_shipped(outstanding: usize, span: Duration) -> Measured {
     let cluster = Threads::start(config(), members(), Options::default());
-    serve(cluster.expect("the defaults are valid"), outstanding, span)
+    let mut cluster = cluster.expect("the defaults are valid");
+    let measured = serve(&mut cluster, outstanding, span);
+    cluster.shutdown();
+    measured
 }
 
-/// The same, with its log on the disk: a journal a node.
+/// The same, with its log on the disk: a journal a node. Before anything is measured it is in use for a
+/// while, so that old segments are written over as the other's file is.
 pub(crate) fn on_journals(outstanding: usize, span: Duration) -> Measured {
     let directory = TempDir::new().expect("there is room for a directory");
     let open = journals_in(directory.path());
-    let cluster = Threads::start_on(config(), members(), Options::default(), open);
-    serve(cluster.expect("the defaults are valid"), outstanding, span)
+    let config = config().with_snapshot_every(KEPT).with_keep_behind(KEPT);
+    let cluster = Threads::start_on(config, members(), Options::default(), open);
+    let mut cluster = cluster.expect("the settings are valid");
+    serve(&mut cluster, 1024, span * 3);
+    let measured = serve(&mut cluster, outstanding, span);
+    cluster.shutdown();
+    measured
 }
 
 fn members() -> Members {
@@ -150,7 +159,7 @@ fn config() -> Config<Nothing> {
 
 const PATIENCE: Duration = Duration::from_millis(300);
 
-fn serve(mut cluster: Threads<Raft<Nothing>>, outstanding: usize, span: Duration) -> Measured {
+fn serve(cluster: &mut Threads<Raft<Nothing>>, outstanding: usize, span: Duration) -> Measured {
     let leader = loop {
         let mut nodes = (1..=REPLICAS as u32).map(NodeId::new);
         if let Some(leader) = nodes.find(|&node| cluster.state(node).leads()) {
@@ -162,7 +171,11 @@ fn serve(mut cluster: Threads<Raft<Nothing>>, outstanding: usize, span: Duration
     loop {
         let now = Instant::now();
         if let Some(measured) = client.over(now) {
-            cluster.shutdown();
+            // What is still under way is no business of whoever asks next.
+            while client.is_waiting() {
+                let done = usize::from(cluster.poll(Timestamp::MAX).is_some());
+                client.answered(now, done);
+            }
             return measured;
         }
         let commands = 0..client.top_up(now);
