@@ -158,7 +158,8 @@ impl Case {
         let Timing { latency, client_latency, sync } = self.timing.clone();
         let usual = Setting::new(self.world, self.nodes, self.seed);
         let sim = sim::Options { latency, client_latency, sync, ..usual.sim };
-        Setting { sim, ..usual }
+        let small_disks = self.steps.iter().any(|step| step.what.fills_disks());
+        Setting { sim, small_disks, ..usual }
     }
 
     /// All that the suite leaves to chance.

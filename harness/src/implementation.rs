@@ -19,20 +19,21 @@ pub enum World {
     Sim,
     /// A thread a node, real time.
     Threads,
-    /// A process a node, on this machine, real time.
-    Processes,
+    /// A process a node, each on a host of its own where that can be made, real time: see
+    /// [`hosts`](crate::hosts).
+    Net,
 }
 
 impl World {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Sim, Self::Threads, Self::Processes];
+    pub const ALL: [Self; 3] = [Self::Sim, Self::Threads, Self::Net];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sim => "sim",
             Self::Threads => "threads",
-            Self::Processes => "processes",
+            Self::Net => "net",
         }
     }
 
@@ -40,7 +41,7 @@ impl World {
     pub const fn replays(self) -> bool {
         match self {
             Self::Sim => true,
-            Self::Threads | Self::Processes => false,
+            Self::Threads | Self::Net => false,
         }
     }
 }
@@ -73,12 +74,15 @@ pub struct Setting {
     /// How the simulated world behaves. Its seed decides, in other worlds, what is not left to the
     /// scheduler.
     pub sim: sim::Options,
+    /// Whether disks are to be filled: in the world of processes, each node then has a small disk of
+    /// its own.
+    pub small_disks: bool,
 }
 
 impl Setting {
     /// `nodes` nodes in `world`, decided by `seed`, in a simulated world as it usually is.
     pub fn new(world: World, nodes: usize, seed: u64) -> Self {
-        Self { world, nodes, sim: sim::Options::seeded(seed) }
+        Self { world, nodes, sim: sim::Options::seeded(seed), small_disks: false }
     }
 }
 
@@ -171,7 +175,7 @@ where
         Ok(match setting.world {
             World::Sim => Box::new(InSim::<P>::start(config, setting)?),
             World::Threads => Box::new(InThreads::<P>::start(config, setting)?),
-            World::Processes => {
+            World::Net => {
                 let world = setting.world.name();
                 return Err(InvalidConfig::new("world", world, "sim or threads"));
             }

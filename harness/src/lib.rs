@@ -29,6 +29,7 @@ pub mod exhaustive;
 pub mod export;
 pub mod guarantee;
 pub mod history;
+pub mod hosts;
 pub mod implementation;
 pub mod implementations;
 pub mod judge;

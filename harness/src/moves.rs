@@ -165,6 +165,11 @@ pub enum Move {
 }
 
 impl Move {
+    /// Whether it leaves a disk without room.
+    pub fn fills_disks(&self) -> bool {
+        matches!(self, Self::Disk { disk: DiskFault { full: true, .. }, .. })
+    }
+
     /// How many faults it can inject into a cluster of `nodes` nodes; none if it makes things right.
     pub fn harm(&self, nodes: usize) -> usize {
         match self {

@@ -7,6 +7,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use crate::guarantee::Guarantee;
+use crate::hosts;
 use crate::implementation::{Implementation, World};
 use crate::suite::{self, Cell, Finding, Selection, Verdict};
 
@@ -16,16 +17,26 @@ pub fn tables(selection: &Selection, cells: &[Cell]) -> String {
     for &world in &selection.worlds {
         let _ = writeln!(
             text,
-            "\nVerdicts in the {world} world. In brackets: how many runs the claims held in; below it, \
-             the least seed that breaks something not claimed."
+            "\nVerdicts in the {world} world{}. In brackets: how many runs the claims held in; below it, \
+             the least seed that breaks something not claimed.",
+            ground(world)
         );
         let _ = writeln!(text, "{}", scenario_table(selection, cells, world));
     }
     let _ = writeln!(text, "\nGuarantees (n: runs in which it held)");
     let _ = writeln!(text, "{}", guarantee_table(selection, cells));
     text.push_str(&coverage(cells));
+    text.push_str(&not_taken(cells));
     text.push_str(&findings(cells));
     text
+}
+
+/// What a world stands on, if there is a choice.
+fn ground(world: World) -> String {
+    match world {
+        World::Sim | World::Threads => String::new(),
+        World::Net => format!(", {}", hosts::kind()),
+    }
 }
 
 fn new_table() -> Table {
@@ -127,6 +138,26 @@ fn coverage(cells: &[Cell]) -> String {
         let all = coverage.states.len();
         let rarest = rarest.join(", ");
         let _ = writeln!(text, "Rare states, {name}: {reached} of {all} reached; rarest: {rarest}");
+    }
+    text
+}
+
+/// Which scenarios were not run, and why: whoever cannot take one fault, for one reason, in one line.
+fn not_taken(cells: &[Cell]) -> String {
+    let alike = |a: &Cell, b: &Cell| {
+        a.implementation == b.implementation && a.world == b.world && a.verdict == b.verdict
+    };
+    let mut text = String::new();
+    for (place, cell) in cells.iter().enumerate() {
+        let Verdict::CannotTake { why } = &cell.verdict else { continue };
+        if cells[..place].iter().any(|told| alike(told, cell)) {
+            continue;
+        }
+        let scenarios: Vec<&str> =
+            cells.iter().filter(|other| alike(other, cell)).map(|other| other.scenario).collect();
+        let Cell { implementation, world, .. } = cell;
+        let scenarios = scenarios.join(", ");
+        let _ = writeln!(text, "Not run: {implementation} in {world}, {scenarios}: {why}");
     }
     text
 }

@@ -88,6 +88,8 @@ pub enum NoRun {
 
 /// How long just enough nodes must serve, once they are repaired and have had their grace.
 const CORE_SERVES: Duration = Duration::from_secs(1);
+/// How many lines of what each node has said are shown beside what it broke.
+const LINES_SAID: usize = 8;
 
 /// Makes the run of `scenario` that `options` choose.
 ///
@@ -294,7 +296,7 @@ impl<'a> Run<'a> {
         self.history.windows = match case.world {
             World::Sim => self.director.windows(self.history.healed.unwrap_or(now)),
             // In real time a late answer is the machine's doing as often as the cluster's.
-            World::Threads | World::Processes => Vec::new(),
+            World::Threads | World::Net => Vec::new(),
         };
         if let Some(node) = refused {
             let what = format!("{node} refused to start, though nothing had damaged its disk");
@@ -311,6 +313,10 @@ impl<'a> Run<'a> {
             seen.push(violation.guarantee);
             new
         });
+        if !violations.is_empty() {
+            let said = testimony(&self.subject.said());
+            violations.iter_mut().for_each(|violation| violation.what.push_str(&said));
+        }
         let served = self.history.calls.iter().filter(|call| call.served()).count();
         let Case { served_min, faults_min, .. } = *case;
         let vacuous = if served < served_min {
@@ -335,6 +341,18 @@ impl<'a> Run<'a> {
             history: if keep { self.history } else { History::default() },
         }
     }
+}
+
+/// The last lines that nodes have said on their outputs, if they have said anything.
+fn testimony(said: &[(cluster::NodeId, String)]) -> String {
+    let mut text = String::new();
+    for (node, said) in said {
+        let lines: Vec<&str> = said.lines().collect();
+        for line in &lines[lines.len().saturating_sub(LINES_SAID)..] {
+            text.push_str(&format!("\n{node} said: {line}"));
+        }
+    }
+    text
 }
 
 fn clients(implementation: &Implementation, count: u32, rng: &mut Rng) -> Vec<Box<dyn Client>> {

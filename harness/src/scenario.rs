@@ -373,7 +373,7 @@ pub const ALL: &[Scenario] = &[
             let slow = plan.millis(0..=40);
             let disk = DiskFault { slow, ..DiskFault::default() };
             // Not every world can slow a disk.
-            if plan.world != World::Processes {
+            if plan.world != World::Net {
                 plan.at(5, Move::Disk { whom: Whom::All, disk });
             }
             for turn in 0..4 {

@@ -52,6 +52,11 @@ pub trait Subject: Cluster<Request = Op, Response = Answer> {
         (&[], Marks::default())
     }
 
+    /// What each node has said on its outputs, the end of it, in worlds of processes.
+    fn said(&self) -> Vec<(NodeId, String)> {
+        Vec::new()
+    }
+
     /// From now on keep an event for everything that happens, in worlds that can.
     fn start_trace(&mut self) {}
 

@@ -30,8 +30,10 @@ pub struct Selection {
     pub nodes: Option<usize>,
     /// How long faults last in the simulated world.
     pub span: Duration,
-    /// How long faults last in real time.
+    /// How long faults last in real time, in one process.
     pub span_real: Duration,
+    /// How long faults last among processes.
+    pub span_net: Duration,
 }
 
 impl Selection {
@@ -39,7 +41,8 @@ impl Selection {
     pub fn span_in(&self, world: World) -> Duration {
         match world {
             World::Sim => self.span,
-            World::Threads | World::Processes => self.span_real,
+            World::Threads => self.span_real,
+            World::Net => self.span_net,
         }
     }
 }
@@ -142,7 +145,8 @@ impl Cell {
         }
         let (option, usual) = match self.world {
             World::Sim => ("--scenario-time", SPAN),
-            World::Threads | World::Processes => ("--scenario-time-real", SPAN_REAL),
+            World::Threads => ("--scenario-time-real", SPAN_REAL),
+            World::Net => ("--scenario-time-net", SPAN_NET),
         };
         if self.span != usual {
             command += &format!(" {option} {}", self.span.as_millis());
@@ -204,7 +208,7 @@ pub fn judge(selection: &Selection, progress: &(dyn Fn() + Sync)) -> Result<Vec<
                     cells.push(simulated(selection, implementation, scenario, progress)?);
                 }
             }
-            World::Threads | World::Processes => {
+            World::Threads | World::Net => {
                 cells.extend(real(selection, world, &wanted, progress)?);
             }
         }
@@ -273,8 +277,11 @@ fn real(
 
 /// How long faults last in the simulated world, unless told otherwise.
 pub const SPAN: Duration = Duration::from_secs(6);
-/// How long faults last in real time, unless told otherwise.
+/// How long faults last in real time, in one process, unless told otherwise.
 pub const SPAN_REAL: Duration = Duration::from_millis(1_500);
+/// How long faults last among processes, unless told otherwise: what TCP does about a bad link takes
+/// its time.
+pub const SPAN_NET: Duration = Duration::from_millis(3_000);
 
 fn options(selection: &Selection, world: World, seed: u64) -> Options {
     let span = selection.span_in(world);

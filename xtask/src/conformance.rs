@@ -13,6 +13,7 @@ use crate::shell::again_with;
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use harness::case::Case;
+use harness::hosts;
 use harness::implementation::{Implementation, Setting, World};
 use harness::implementations::RIVALS;
 use harness::page::Killed;
@@ -62,13 +63,16 @@ pub(crate) struct Args {
     /// How long faults last in the simulated world, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 6_000, value_parser = whole::<1_000, 3_600_000>)]
     scenario_time: u64,
-    /// How long faults last in real time, in milliseconds
+    /// How long faults last in the world of threads, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_500, value_parser = whole::<500, 3_600_000>)]
     scenario_time_real: u64,
+    /// How long faults last in the world of processes, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = whole::<500, 3_600_000>)]
+    scenario_time_net: u64,
     /// Run what this file describes, instead of the suite's scenarios
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "scenario", "world", "seeds", "first_seed", "seed", "nodes", "scenario_time",
-        "scenario_time_real", "json", "junit",
+        "scenario_time_real", "scenario_time_net", "json", "junit",
     ])]
     scenario_file: Option<PathBuf>,
     /// Write the verdicts and a page for each finding into this folder, as HTML
@@ -184,6 +188,7 @@ fn select(args: &Args) -> anyhow::Result<Selection> {
         (true, Some(_)) => vec![World::Sim],
         _ => World::ALL.into_iter().filter(|world| chosen(&args.world, world.name())).collect(),
     };
+    check_hosts(&implementations, &worlds)?;
     if let Some(nodes) = args.nodes {
         for implementation in &implementations {
             let world = implementation.worlds[0];
@@ -200,7 +205,23 @@ fn select(args: &Args) -> anyhow::Result<Selection> {
         nodes: args.nodes,
         span: Duration::from_millis(args.scenario_time),
         span_real: Duration::from_millis(args.scenario_time_real),
+        span_net: Duration::from_millis(args.scenario_time_net),
     })
+}
+
+/// Says so if processes are to be judged and have no hosts of their own here.
+fn check_hosts(implementations: &[Implementation], worlds: &[World]) -> anyhow::Result<()> {
+    let lives = |one: &Implementation| one.worlds.contains(&World::Net);
+    if worlds.contains(&World::Net)
+        && implementations.iter().any(lives)
+        && let Err(why) = hosts::available()
+    {
+        println!("{why}: processes run {}", hosts::kind());
+        if std::env::var_os("CI_REQUIRE_ENGINES").is_some() {
+            bail!("namespaces are required here");
+        }
+    }
+    Ok(())
 }
 
 /// Every selected run, and the tables.

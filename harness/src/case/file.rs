@@ -162,7 +162,7 @@ impl Case {
     /// implementation = "raft"         # left out: whichever is chosen on the command line
     /// breaks = "linearizability"      # what the run is expected to break; left out: nothing
     /// beyond = "two of three forget"  # why nobody claims to survive it; left out: claims are judged
-    /// world = "sim"                   # or "threads", "processes"
+    /// world = "sim"                   # or "threads", "net"
     /// seed = 1
     /// nodes = 5
     /// clients = 4

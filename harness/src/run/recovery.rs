@@ -21,7 +21,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 fn patience(world: World) -> Duration {
     match world {
         World::Sim => Duration::from_secs(5),
-        World::Threads | World::Processes => Duration::from_secs(30),
+        World::Threads | World::Net => Duration::from_secs(30),
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) fn draw(plan: &mut Plan<'_>) {
         };
         plan.links(bad);
     }
-    if plan.rng.chance(300_000) {
+    // A process reads the clock of the system.
+    if plan.rng.chance(300_000) && plan.world != World::Net {
         let jump_max = Duration::from_secs(1);
         plan.at(15, Move::SkewClocks { drift_ppm_max: 40_000, jump_max });
     }

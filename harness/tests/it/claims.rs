@@ -19,6 +19,7 @@ fn selection(world: World, seeds: u64) -> Selection {
         nodes: None,
         span: Duration::from_secs(3),
         span_real: Duration::from_millis(700),
+        span_net: Duration::from_millis(700),
     }
 }
 

@@ -29,6 +29,7 @@ fn a_planted_bug_has_a_page_and_a_small_scenario_that_replays() {
         nodes: None,
         span: suite::SPAN,
         span_real: suite::SPAN_REAL,
+        span_net: suite::SPAN_NET,
     };
     let cells = suite::judge(&selection, &|| ()).expect("it can be configured");
     let Verdict::Judged { broken, .. } = &cells[0].verdict else { panic!("{}", cells[0]) };

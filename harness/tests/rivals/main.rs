@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use cluster::{Fault, NoAnswer, NodeId};
+use harness::hosts;
 use harness::implementation::{Implementation, Setting, World};
 use harness::rivals;
 use harness::run::{Options, Report, run};
@@ -16,7 +17,7 @@ use harness::vocabulary::{Op, Outcome, Refusal};
 const NODES: [&str; 2] = ["raft-rs", "omnipaxos"];
 
 /// The others, and the world of each.
-const REAL_TIME: [(&str, World); 2] = [("openraft", World::Threads), ("etcd", World::Processes)];
+const REAL_TIME: [(&str, World); 2] = [("openraft", World::Threads), ("etcd", World::Net)];
 
 #[track_caller]
 fn rival(name: &str) -> Implementation {
@@ -121,7 +122,21 @@ fn openraft_survives_its_leader_a_pause_and_the_power() {
 fn etcd_survives_its_leader_a_pause_and_a_majority() {
     let Some(etcd) = installed("etcd") else { return };
     for scenario in ["leader-crash", "pause-resume", "quorum-lost"] {
-        check(&etcd, scenario, World::Processes, 1);
+        check(&etcd, scenario, World::Net, 1);
+    }
+}
+
+/// What only hosts of its own can do to a process.
+#[test]
+fn etcd_survives_its_links_and_its_disk() {
+    let Some(etcd) = installed("etcd") else { return };
+    if let Err(why) = hosts::available() {
+        assert!(std::env::var_os("CI_REQUIRE_ENGINES").is_none(), "{why}");
+        let _ = writeln!(std::io::stderr(), "skipped: {why}");
+        return;
+    }
+    for scenario in ["minority-partition", "one-way-partition", "reordering-network", "full-disk"] {
+        check(&etcd, scenario, World::Net, 1);
     }
 }
 

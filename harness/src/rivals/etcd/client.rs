@@ -1,79 +1,51 @@
-//! What clients say to a member, on threads of their own.
+//! What clients say to a member, over its JSON gateway.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ::cluster::{Completion, NoAnswer, RequestId, Timestamp};
+use ::cluster::{Epoch, NoAnswer, Role};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::rivals::registers::{Ask, Write};
-use crate::vocabulary::{Answer, Outcome, Refusal};
+use crate::hosts::{self, Look};
+use crate::rivals::registers::{Ask, Write, ask};
+use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
-/// How many requests to one member are under way at once; others wait.
+/// How many connections to one member are kept.
 const AT_ONCE: usize = 16;
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long whoever asks a member about itself waits.
 const GLANCE: Duration = Duration::from_millis(300);
 
-/// Threads that speak to one member.
-pub(super) struct Lane {
-    jobs: Option<Sender<(RequestId, Ask)>>,
-    threads: Vec<JoinHandle<()>>,
+/// Speaks to one member.
+#[derive(Debug)]
+pub struct Client {
+    member: SocketAddr,
+    asks: Agent,
+    looks: Agent,
 }
 
-impl Lane {
-    /// Threads that speak to `member`, and tell `done`.
-    pub(super) fn new(
-        member: SocketAddr,
-        start: Instant,
-        done: &Sender<Completion<Answer>>,
-    ) -> Self {
-        let (jobs, inbox) = channel();
-        let inbox = Arc::new(Mutex::new(inbox));
-        let agent = agent(PATIENCE);
-        let thread = |_| {
-            let (inbox, agent, done) = (Arc::clone(&inbox), agent.clone(), done.clone());
-            std::thread::spawn(move || {
-                while let Some((request, ask)) = next(&inbox) {
-                    let outcome = carry_out(&agent, member, ask);
-                    let at = Timestamp::ZERO + start.elapsed();
-                    // A cluster that is gone wants no answer.
-                    let _ = done.send(Completion { request, at, outcome });
-                }
-            })
-        };
-        Self { jobs: Some(jobs), threads: (0..AT_ONCE).map(thread).collect() }
-    }
-
-    pub(super) fn submit(&self, request: RequestId, ask: Ask) {
-        if let Some(jobs) = &self.jobs {
-            // Its threads live as long as this does.
-            let _ = jobs.send((request, ask));
-        }
+impl Client {
+    /// A client of the member that listens there.
+    pub(super) fn new(member: SocketAddr) -> Self {
+        Self { member, asks: agent(PATIENCE), looks: agent(GLANCE) }
     }
 }
 
-impl Drop for Lane {
-    fn drop(&mut self) {
-        self.jobs = None;
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+impl hosts::Client for Client {
+    fn call(&self, op: Op) -> Result<Answer, NoAnswer> {
+        carry_out(&self.asks, self.member, ask(&op))
     }
-}
 
-type Jobs = Mutex<Receiver<(RequestId, Ask)>>;
-
-fn next(inbox: &Jobs) -> Option<(RequestId, Ask)> {
-    inbox.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+    fn look(&self) -> Option<Look> {
+        let said = post(&self.looks, self.member, "/v3/maintenance/status", &json!({}));
+        let Ok((200, status)) = said else { return None };
+        look(&status)
+    }
 }
 
 fn agent(patience: Duration) -> Agent {
@@ -125,29 +97,19 @@ fn value(range: &Value) -> Option<Option<u64>> {
     Some(Some(std::str::from_utf8(&text).ok()?.parse().ok()?))
 }
 
-/// How a member sees itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Status {
-    pub(super) member: u64,
-    /// Whom it follows; zero is nobody.
-    pub(super) leader: u64,
-    pub(super) term: u64,
-}
-
-/// How the member sees itself; none if it does not say so in time.
-pub(super) fn status(member: SocketAddr) -> Option<Status> {
-    let said = post(&agent(GLANCE), member, "/v3/maintenance/status", &json!({}));
-    let Ok((200, status)) = said else { return None };
+/// How the member sees itself that says `status`; none if that cannot be read.
+fn look(status: &Value) -> Option<Look> {
     // Numbers of 64 bits are strings in this JSON, and zero is left out.
     let number = |value: Option<&Value>| match value {
         None => Some(0),
         Some(value) => value.as_str()?.parse().ok(),
     };
-    Some(Status {
-        member: number(status.get("header")?.get("member_id"))?,
-        leader: number(status.get("leader"))?,
-        term: number(status.get("raftTerm"))?,
-    })
+    let name = number(status.get("header")?.get("member_id"))?;
+    // Zero is nobody.
+    let leader = Some(number(status.get("leader"))?).filter(|&leader| leader != 0);
+    let role = if leader == Some(name) { Role::Leader } else { Role::Follower };
+    let epoch = Epoch::new(number(status.get("raftTerm"))?);
+    Some(Look { name, role, epoch, leader })
 }
 
 /// Why there is no answer.
@@ -193,6 +155,16 @@ mod tests {
         assert_eq!(value(&held), Some(Some(42)));
         assert_eq!(value(&json!({ "header": {} })), Some(None));
         assert_eq!(value(&json!({ "kvs": [{ "value": "?" }] })), None);
+    }
+
+    #[test]
+    fn a_status_is_read_as_etcd_writes_it() {
+        let status = |leader: &str| json!({ "header": { "member_id": "7" }, "leader": leader, "raftTerm": "3" });
+        let seen = |leader: &str| look(&status(leader)).map(|look| (look.role, look.leader));
+        assert_eq!(seen("7"), Some((Role::Leader, Some(7))));
+        assert_eq!(seen("8"), Some((Role::Follower, Some(8))));
+        assert_eq!(seen("0"), Some((Role::Follower, None)));
+        assert_eq!(seen("?"), None);
     }
 
     #[test]
