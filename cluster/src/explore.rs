@@ -187,6 +187,9 @@ pub struct Bounds {
     pub clocks: Clocks,
     /// How many crashes there may be. Restarts are free.
     pub crashes: u8,
+    /// How many times a node may go down and lose all that is on its disk. It comes up with another boot
+    /// seed then.
+    pub wipes: u8,
     /// How many messages may be lost by a move of its own.
     pub losses: u8,
     /// How many messages may arrive once more.
@@ -209,6 +212,7 @@ impl Default for Bounds {
         Self {
             clocks: Clocks::Free { firings: 0, firings_each: 0 },
             crashes: 0,
+            wipes: 0,
             losses: 0,
             duplicates: 0,
             flight: usize::MAX,

@@ -18,6 +18,7 @@ use crate::mutants::Planted;
 pub struct Config {
     election_timeout: RangeInclusive<Duration>,
     textbook_elections: bool,
+    trusting_disks: bool,
     heartbeat: Duration,
     ttl_default: Duration,
     ttl_min: Duration,
@@ -44,6 +45,7 @@ impl Default for Config {
         Self {
             election_timeout: Duration::from_millis(150)..=Duration::from_millis(300),
             textbook_elections: false,
+            trusting_disks: false,
             heartbeat: Duration::from_millis(50),
             ttl_default: Duration::from_secs(30),
             ttl_min: Duration::from_millis(10),
@@ -113,6 +115,14 @@ impl Config {
         self
     }
 
+    /// Takes every node for who it says it is, whatever has become of its disk: for models. See
+    /// [`raft::Config::trusting_disks`].
+    #[must_use]
+    pub fn trusting_disks(mut self) -> Self {
+        self.trusting_disks = true;
+        self
+    }
+
     /// How often one owner may hold one lock at a time; at least once.
     #[must_use]
     pub fn with_holds_max(mut self, count: usize) -> Self {
@@ -158,6 +168,7 @@ impl Config {
             .with_heartbeat(self.heartbeat)
             .with_snapshot_every(self.snapshot_every)
             .with_keep_behind(self.keep_behind);
+        let config = if self.trusting_disks { config.trusting_disks() } else { config };
         if self.textbook_elections { config.with_textbook_elections() } else { config }
     }
 

@@ -94,6 +94,13 @@ pub enum ReadPath {
     Follower,
 }
 
+impl Op {
+    /// A read of `key`, the usual way.
+    pub const fn read(key: u32) -> Self {
+        Self::Read { key, path: ReadPath::Usual }
+    }
+}
+
 /// Which command of which session a write is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Ticket {

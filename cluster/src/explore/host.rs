@@ -39,6 +39,8 @@ pub(super) struct Host<N: Explorable> {
     /// What waits for the disk, with the number of records that must be durable first.
     waiting: Vec<(usize, EffectOf<N>)>,
     boots: u8,
+    /// How often it has lost its disk.
+    wipes: u8,
     /// How often its timer has fired.
     pub(super) fired: u8,
     /// The requests, by place in the script, that it has not answered: one bit each.
@@ -74,6 +76,7 @@ impl<N: Explorable> Clone for Host<N> {
             batches: self.batches.clone(),
             waiting: self.waiting.clone(),
             boots: self.boots,
+            wipes: self.wipes,
             fired: self.fired,
             asked: self.asked,
             // Written anew by whoever changes the copy.
@@ -96,6 +99,7 @@ impl<N: Explorable> Host<N> {
             batches: Vec::new(),
             waiting: Vec::new(),
             boots: 0,
+            wipes: 0,
             fired: 0,
             asked: 0,
             prints: Box::default(),
@@ -149,7 +153,7 @@ impl<N: Explorable> Host<N> {
             id: self.id,
             members: members.clone(),
             now: self.now(),
-            seed: u64::from(self.id.get()) << 8 | life,
+            seed: u64::from(self.wipes) << 40 | u64::from(self.id.get()) << 8 | life,
             records: self.records.to_vec(),
         };
         let mut effects = EffectsOf::<N>::new();
@@ -202,6 +206,16 @@ impl<N: Explorable> Host<N> {
         (self.synced, self.at_boot) = (kept, kept);
         self.now = ORIGIN;
         std::mem::take(&mut self.asked)
+    }
+
+    /// The process dies, and nothing is on its disk any more. Returns the requests that it will never
+    /// answer.
+    pub(super) fn wipe(&mut self) -> u32 {
+        let unanswered = self.crash(0);
+        self.records = Arc::default();
+        (self.dropped, self.synced, self.at_boot) = (0, 0, 0);
+        self.wipes += 1;
+        unanswered
     }
 
     fn turn(&mut self, input: InputOf<N>, said: &mut Said<N>) {
@@ -293,6 +307,7 @@ impl<N: Explorable> Host<N> {
         into.write_u32(frame.name(self.id));
         into.write_u32(self.asked);
         into.write_u8(if N::BOOT_SEED_MATTERS { self.boots } else { 0 });
+        into.write_u8(self.wipes);
         into.write_u8(if counts_firings { self.fired } else { 0 });
         into.write_u8(u8::from(self.node.is_some()));
         if let Some(node) = &self.node {

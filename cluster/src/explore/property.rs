@@ -179,6 +179,8 @@ pub enum Step {
     },
     /// A node went down.
     Crashed(NodeId),
+    /// A node went down, and lost all that was on its disk.
+    Wiped(NodeId),
     /// A node came up.
     Restarted(NodeId),
     /// Time passed, for all nodes alike.

@@ -30,6 +30,7 @@ type Flying<N> = (Arc<Parcel<N>>, u8);
 struct Left {
     firings: u8,
     crashes: u8,
+    wipes: u8,
     losses: u8,
     duplicates: u8,
 }
@@ -78,6 +79,8 @@ pub(super) enum Choice {
         host: usize,
         lucky: usize,
     },
+    /// It crashes, and nothing is on its disk any more.
+    Wipe(usize),
     Restart(usize),
     Tick,
 }
@@ -192,6 +195,10 @@ impl<N: Explorable, P: Property<N>> World<'_, N, P> {
                 next.left.crashes -= 1;
                 (Step::Crashed(self.id(host)), Some(self.crash(state, host, lucky)?))
             }
+            Choice::Wipe(place) => {
+                next.left.wipes -= 1;
+                (Step::Wiped(self.id(place)), Some(self.wipe(state, place)?))
+            }
             Choice::Restart(place) => {
                 (Step::Restarted(self.id(place)), Some(self.restart(state, place)?))
             }
@@ -288,6 +295,10 @@ impl<N: Explorable, P: Property<N>> World<'_, N, P> {
         self.turn(state, at, named(4, lucky), |host, _| Ok(host.crash(lucky)))
     }
 
+    fn wipe(&self, state: &State<N, P>, place: usize) -> Result<Acted<N>, Broken> {
+        self.turn(state, place, named(6, 0), |host, _| Ok(host.wipe()))
+    }
+
     fn restart(&self, state: &State<N, P>, place: usize) -> Result<Acted<N>, Broken> {
         self.turn(state, place, named(5, 0), |host, said| {
             let now = self.is_timed().then_some(state.now);
@@ -370,7 +381,13 @@ impl<N: Explorable, P: Property<N>> Space for World<'_, N, P> {
             ticks: 0,
             asked: 0,
             ended: 0,
-            left: Left { firings: u8::MAX, crashes: u8::MAX, losses: u8::MAX, duplicates: u8::MAX },
+            left: Left {
+                firings: u8::MAX,
+                crashes: u8::MAX,
+                wipes: u8::MAX,
+                losses: u8::MAX,
+                duplicates: u8::MAX,
+            },
             property: self.property.clone(),
         };
         for place in 0..state.hosts.len() {
@@ -386,6 +403,7 @@ impl<N: Explorable, P: Property<N>> Space for World<'_, N, P> {
         state.left = Left {
             firings,
             crashes: bounds.crashes,
+            wipes: bounds.wipes,
             losses: bounds.losses,
             duplicates: bounds.duplicates,
         };
@@ -478,6 +496,7 @@ impl<N: Explorable, P: Property<N>> Space for World<'_, N, P> {
                     ),
                 }
             }
+            Choice::Wipe(place) => format!("{} loses its disk", self.id(place)),
             Choice::Restart(place) => format!("{} restarts", self.id(place)),
             Choice::Tick => "time passes".to_owned(),
         };

@@ -461,7 +461,7 @@ impl Told {
 
 /// The configuration of all runs.
 pub(super) fn config() -> Config {
-    Config::default().with_textbook_elections()
+    Config::default().with_textbook_elections().trusting_disks()
 }
 
 /// Three owners, one attempt each.

@@ -296,6 +296,18 @@ pub(super) fn calm(config: Config<Cell>, limits: &Limits) -> Report {
     explore(&model(config, Vec::new(), &[], bounds), (Figure3::default(), AtEnd(led)), limits)
 }
 
+/// Elections as in the paper, among nodes that check each other's disks.
+pub(super) fn checked() -> Config<Cell> {
+    Config::new(Cell::default()).with_textbook_elections()
+}
+
+/// All have met: two stand, and one of the three loses its disk, at any moment, and comes back. Disks
+/// have names of their own, so the nodes are not interchangeable.
+pub(super) fn wiped(config: Config<Cell>, limits: &Limits) -> Report {
+    let bounds = Bounds { wipes: 1, disk: Disk::Instant, flight: 4, symmetry: false, ..free(2, 1) };
+    explore(&model(config, Vec::new(), &[Play::Settle], bounds), Figure3::default(), limits)
+}
+
 /// Pre-vote and loans, and nothing else that depends on time.
 fn asking(config: Config<Cell>) -> Config<Cell> {
     config.with_pre_vote(true)
@@ -391,6 +403,13 @@ pub(super) const RUNS: &[Run] = &[
         about: "3 nodes, each may stand once, 2 in all; 1 crash",
         expected: Expected::Holds,
         explore: |limits| election(config(), limits),
+    },
+    Run {
+        pattern: "raft",
+        name: "wiped",
+        about: "3 nodes that have met, 2 stand, and 1 loses its disk; 4 messages in flight",
+        expected: Expected::Holds,
+        explore: |limits| wiped(checked(), limits),
     },
     Run {
         pattern: "raft",

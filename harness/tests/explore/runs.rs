@@ -61,6 +61,7 @@ runs! {
     bully_answered: "bully", "answered";
     bully_bullied: "bully", "bullied";
     raft_election: "raft", "election";
+    raft_wiped: "raft", "wiped";
     raft_rivals: "raft", "rivals";
     raft_failover: "raft", "failover";
     raft_compaction: "raft", "compaction";

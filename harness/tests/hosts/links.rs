@@ -119,7 +119,7 @@ fn what_is_sent_into_a_cut_arrives_after_it() {
         hears(&cluster, 1, "back");
         assert!(!has_heard(&cluster, 2, "into"), "{kind}");
         // Clients are not touched.
-        let read = ask(&mut cluster, n(2), Op::Read { key: 1 }, crate::PATIENCE);
+        let read = ask(&mut cluster, n(2), Op::read(1), crate::PATIENCE);
         assert_eq!(read.map(|it| it.outcome), Some(Ok(Ok(Outcome::Value(None)))), "{kind}");
         inject(&mut cluster, &Fault::Heal);
         hears(&cluster, 2, "into");

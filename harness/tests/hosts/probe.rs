@@ -87,7 +87,7 @@ fn say(to: SocketAddr, words: &str) -> std::io::Result<String> {
 impl Client for Line {
     fn call(&self, op: Op) -> Result<Answer, NoAnswer> {
         let words = match op {
-            Op::Read { key } => format!("read {key}"),
+            Op::Read { key, .. } => format!("read {key}"),
             Op::Write { key, value, .. } => format!("write {key} {value}"),
             other => panic!("nobody asks a probe for {other:?}"),
         };

@@ -21,7 +21,7 @@ fn write(cluster: &mut Cluster<Probe>, node: NodeId, value: u64) {
 fn reads(cluster: &mut Cluster<Probe>, node: NodeId, value: Option<u64>) {
     // One that has just been started may not listen yet.
     let read = until("it reads", || {
-        let read = ask(cluster, node, Op::Read { key: 1 }, PATIENCE)?;
+        let read = ask(cluster, node, Op::read(1), PATIENCE)?;
         (read.outcome != Err(NoAnswer::Unreachable)).then_some(read.outcome)
     });
     assert_eq!(read, Ok(Ok(Outcome::Value(value))));
@@ -35,7 +35,7 @@ fn the_killed_are_down_and_come_back_with_their_files() {
         write(&mut cluster, node, 7);
         cluster.inject(&Fault::Crash { node }).expect("it can be killed");
         assert_eq!(cluster.state(node), NodeState::Down);
-        let read = ask(&mut cluster, node, Op::Read { key: 1 }, PATIENCE).map(|it| it.outcome);
+        let read = ask(&mut cluster, node, Op::read(1), PATIENCE).map(|it| it.outcome);
         assert_eq!(read, Some(Err(NoAnswer::Unreachable)), "{kind}");
         cluster.inject(&Fault::Restart { node }).expect("it can be started");
         reads(&mut cluster, node, Some(7));
@@ -55,7 +55,7 @@ fn the_stopped_stand_still_until_they_go_on() {
         write(&mut cluster, node, 7);
         cluster.inject(&Fault::Pause { node }).expect("it can be stopped");
         assert_eq!(cluster.state(node), NodeState::Paused);
-        let late = ask(&mut cluster, node, Op::Read { key: 1 }, Duration::from_millis(300));
+        let late = ask(&mut cluster, node, Op::read(1), Duration::from_millis(300));
         assert!(late.is_none(), "{kind}: {late:?}");
         cluster.inject(&Fault::Resume { node }).expect("it can go on");
         reads(&mut cluster, node, Some(7));

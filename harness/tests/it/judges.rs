@@ -6,7 +6,7 @@ use harness::guarantee::Guarantee;
 use harness::history::{Access, Call, End, History, Hold, Window};
 use harness::implementations;
 use harness::judge::judge;
-use harness::vocabulary::{Op, Outcome, ReadPath, Refusal};
+use harness::vocabulary::{Op, Outcome, Refusal};
 
 /// What the judges of `implementation` find broken in `history`.
 #[track_caller]
@@ -38,12 +38,7 @@ fn wrote(process: u32, value: u64, times: (u64, u64)) -> Call {
 }
 
 fn read(process: u32, value: Option<u64>, times: (u64, u64)) -> Call {
-    call(
-        process,
-        Op::Read { key: 0, path: ReadPath::Usual },
-        times,
-        End::Done(Outcome::Value(value)),
-    )
+    call(process, Op::read(0), times, End::Done(Outcome::Value(value)))
 }
 
 fn calls(calls: Vec<Call>) -> History {

@@ -153,7 +153,7 @@ fn what_real_time_rivals_acknowledge_survives_them_all() {
                 assert_eq!(subject.state(node), cluster::NodeState::Down);
                 subject.inject(&Fault::Restart { node }).expect("it can be started again");
             }
-            let read = until_done(&mut *subject, &Op::Read { key: 1 });
+            let read = until_done(&mut *subject, &Op::read(1));
             assert_eq!(read, Outcome::Value(Some(value)), "{name}");
         }
     }
@@ -178,7 +178,7 @@ fn what_is_acknowledged_is_durable_by_then() {
                 for node in subject.members().to_vec() {
                     subject.inject(&Fault::Restart { node }).expect("it takes every fault");
                 }
-                let read = until_done(&mut *subject, &Op::Read { key: 1 });
+                let read = until_done(&mut *subject, &Op::read(1));
                 assert_eq!(read, Outcome::Value(Some(value)), "{name}, seed {seed}");
             }
         }
@@ -209,13 +209,13 @@ fn a_paused_rival_stands_still() {
         let node = NodeId::new(1);
         subject.inject(&Fault::Pause { node }).expect("it can be paused");
         assert_eq!(subject.state(node), cluster::NodeState::Paused);
-        let request = subject.submit(node, Op::Read { key: 1 });
+        let request = subject.submit(node, Op::read(1));
         let until = subject.now() + Duration::from_millis(700);
         while let Some(completion) = subject.poll(until) {
             assert_ne!(completion.request, request, "{name}: {completion:?}");
         }
         subject.inject(&Fault::Resume { node }).expect("it can go on");
-        assert_eq!(until_done(&mut *subject, &Op::Read { key: 1 }), Outcome::Value(Some(1)));
+        assert_eq!(until_done(&mut *subject, &Op::read(1)), Outcome::Value(Some(1)));
     }
 }
 

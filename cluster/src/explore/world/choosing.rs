@@ -76,10 +76,15 @@ impl<N: Explorable, P: Property<N>> World<'_, N, P> {
         for (place, host) in state.hosts.iter().enumerate() {
             if host.node.is_none() {
                 into.push(Choice::Restart(place));
-            } else if state.left.crashes > 0 {
+                continue;
+            }
+            if state.left.crashes > 0 {
                 into.extend(
                     (0..=host.unsynced()).map(|lucky| Choice::Crash { host: place, lucky }),
                 );
+            }
+            if state.left.wipes > 0 {
+                into.push(Choice::Wipe(place));
             }
         }
         if state.left.duplicates > 0 {
