@@ -73,8 +73,10 @@
 //! ready, and what it counts.
 //!
 //! # What is not promised
-//! - That a node which lost its disk is noticed: its life begins at one again, and is refused by peers
-//!   that remember it, until they are started anew.
+//! - That a node which lost its disk is noticed: it begins again, in a life that is later than those
+//!   before. Whether its promises still count is the pattern's to know, as Raft's disks have names. If the
+//!   machine's clock went back since, it is refused by peers that remember it, until they are started
+//!   anew.
 //! - That addresses are looked up: nodes are at the addresses that were given.
 
 mod budget;

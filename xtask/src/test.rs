@@ -12,7 +12,7 @@ pub(crate) struct Args {
 }
 
 /// The crates that can be built with planted bugs.
-const WITH_MUTANTS: [&str; 6] = ["bully", "raft", "dlock", "quorum", "harness", "wal"];
+const WITH_MUTANTS: [&str; 7] = ["cluster", "bully", "raft", "dlock", "quorum", "harness", "wal"];
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let filter = args.filter.as_deref();
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         mutants.extend(["--package", package]);
     }
     mutants.extend(["--features", "bully/mutants,raft/mutants,dlock/mutants,quorum/mutants"]);
-    mutants.extend(["--features", "harness/mutants,wal/mutants"]);
+    mutants.extend(["--features", "cluster/mutants,harness/mutants,wal/mutants"]);
     mutants.extend(["--test", "it", "--test", "page", "mutants"]);
     if filter.is_none() {
         step("planted bugs are caught", &mut cargo(&mutants))?;

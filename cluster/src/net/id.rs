@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -83,8 +84,9 @@ impl fmt::Display for ClusterId {
     }
 }
 
-/// Which life of a node this is: each start of a server in a directory has a greater one than those
-/// before. Prints as `b7`, for the seventh boot.
+/// Which life of a node this is: each start of a server in a directory has the one after the start before,
+/// and the first has the time of day, so that a node which lost its directory has a later one than before.
+/// Prints as `b7`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Incarnation(u64);
@@ -98,6 +100,13 @@ impl Incarnation {
     /// Its number.
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// That of a node that remembers no earlier one: the milliseconds since 1970 on this machine's clock,
+    /// which are more than any life before has had, unless the clock went back.
+    pub(super) fn first() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// The one after it; the last one if there is none.

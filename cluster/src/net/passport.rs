@@ -61,7 +61,7 @@ pub(super) fn renew(
     };
     fs::create_dir_all(directory).map_err(failed("make", directory))?;
     let incarnation = match fs::metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Incarnation::new(1),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Incarnation::first(),
         Err(error) => return Err(failed("read", &path)(error)),
         Ok(metadata) if metadata.len() > LENGTH_MAX => {
             let problem = format!("{} bytes, where {LENGTH_MAX} is the limit", metadata.len());
@@ -126,20 +126,30 @@ mod tests {
     fn each_start_in_a_directory_is_a_later_life() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("of/n1");
-        for life in 1..4 {
-            let renewed = renew(&path, &cluster("orders"), NodeId::new(1)).expect("its own");
-            assert_eq!(renewed, Incarnation::new(life));
-        }
+        let mut next = || renew(&path, &cluster("orders"), NodeId::new(1)).expect("its own");
+        let first = next();
+        assert_eq!([next(), next()], [first.next(), first.next().next()]);
         // A crash in the middle leaves a draft, whatever is in it.
         fs::write(path.join(DRAFT), "cluster").expect("it is written");
         let renewed = renew(&path, &cluster("orders"), NodeId::new(1)).expect("its own");
-        assert_eq!(renewed, Incarnation::new(4));
+        assert_eq!(renewed, Incarnation::new(first.get() + 3));
+    }
+
+    /// Its peers would take one that begins again at an earlier life for a copy of an old directory.
+    #[test]
+    fn a_directory_that_was_lost_begins_with_a_later_life() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("n1");
+        let begin = || renew(&path, &cluster("orders"), NodeId::new(1)).expect("its own");
+        let before = begin();
+        fs::remove_dir_all(&path).expect("it is lost");
+        assert!(begin() >= before);
     }
 
     #[test]
     fn the_directory_of_another_is_refused_and_left_alone() {
         let directory = tempfile::tempdir().expect("a directory");
-        renew(directory.path(), &cluster("orders"), NodeId::new(1)).expect("its own");
+        let first = renew(directory.path(), &cluster("orders"), NodeId::new(1)).expect("its own");
         for (name, node) in [("orders", 2), ("others", 1)] {
             let refused = renew(directory.path(), &cluster(name), NodeId::new(node));
             let Err(PassportError::Foreign { found, .. }) = refused else {
@@ -148,7 +158,7 @@ mod tests {
             assert_eq!(found, "cluster orders, node n1");
         }
         let renewed = renew(directory.path(), &cluster("orders"), NodeId::new(1)).expect("its own");
-        assert_eq!(renewed, Incarnation::new(2));
+        assert_eq!(renewed, first.next());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use mio::Token;
@@ -300,7 +300,8 @@ impl<N: Spoken> Builder<N> {
         let (listener, addr) = self.open_door(own)?;
         let incarnation = match &self.directory {
             Some((path, _)) => passport::renew(path, &self.cluster, self.here)?,
-            None => incarnation_without_disk(),
+            // It keeps nothing, so it has promised nothing that outlives it.
+            None => Incarnation::first(),
         };
         let caller = Caller::Node { id: self.here, incarnation };
         let calling = Arc::new(Calling {
@@ -421,13 +422,6 @@ impl<N: Spoken> Builder<N> {
         let inside = Inside { here: self.here, members, nodes, calling, entrance, links };
         Ok((inside, host, reactor))
     }
-}
-
-/// A node that keeps nothing has promised nothing that outlives it: so the clock will do to tell its lives
-/// apart. If it went back, the node is refused until its peers have forgotten the earlier life too.
-fn incarnation_without_disk() -> Incarnation {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Incarnation::new(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// What the thread of a server's connections does.

@@ -250,7 +250,7 @@ fn an_idle_group_does_not_hold_on_to_what_the_others_wrote() {
 
 #[cfg(feature = "mutants")]
 #[test]
-fn every_bug_of_sharing_is_seen() {
+fn mutants_of_sharing_are_seen() {
     use cluster::many::Mutant;
 
     for mutant in Mutant::ALL {

@@ -316,7 +316,7 @@ fn the_power_fails_after_each_effect_of_a_node_of_many_groups() {
 
 #[cfg(feature = "mutants")]
 #[test]
-fn bugs_of_sharing_are_seen_in_storms() {
+fn mutants_of_sharing_are_seen_in_storms() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use cluster::many::Mutant;
