@@ -7,9 +7,9 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All tests of this suite, by name.
-fn tests() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+/// All tests in the files of this folder, by name.
+fn tests(folder: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut names = Vec::new();
     for file in std::fs::read_dir(folder).expect("the suite is there") {
         let text = std::fs::read_to_string(file.expect("it can be read").path()).expect("text");
@@ -39,11 +39,13 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_evidence_is_there() {
-    let (tests, mutants) = (tests(), read("src/mutants.rs"));
+    let (own, mutants) = (tests("tests/it"), read("src/mutants.rs"));
+    let world = tests("../cluster/tests/it");
     let evidence = read("EVIDENCE.md");
     let mut count = 0;
     for (row, shown) in rows(&evidence) {
         assert!(shown.contains('`') || shown.contains("not yet"), "nothing shows: {row}");
+        let tests = if shown.starts_with("cluster/tests/it: ") { &world } else { &own };
         for name in quoted(shown) {
             count += 1;
             match name.strip_prefix("Mutant::") {
