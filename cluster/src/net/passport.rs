@@ -126,7 +126,7 @@ mod tests {
     fn each_start_in_a_directory_is_a_later_life() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("of/n1");
-        let mut next = || renew(&path, &cluster("orders"), NodeId::new(1)).expect("its own");
+        let next = || renew(&path, &cluster("orders"), NodeId::new(1)).expect("its own");
         let first = next();
         assert_eq!([next(), next()], [first.next(), first.next().next()]);
         // A crash in the middle leaves a draft, whatever is in it.
