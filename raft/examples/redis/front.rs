@@ -1,0 +1,156 @@
+//! What stands between the commands of Redis and the machine.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use raft::{CallError, Handle};
+use resp::{Command, Condition, Reply, Store};
+
+use crate::map::{Answer, Batch, Look, Map, Millis, Outcome, When, Write};
+
+/// A store of whose commands each run of writes is one entry, and each run of reads one query.
+pub(crate) struct Front {
+    map: Handle<Map>,
+}
+
+/// A command, as the machine takes it.
+enum Ask {
+    Write(Write),
+    /// These keys, and how their values are told.
+    Read(Vec<Vec<u8>>, fn(Vec<Option<Vec<u8>>>) -> Reply),
+}
+
+impl Front {
+    pub(crate) fn new(map: Handle<Map>) -> Self {
+        Self { map }
+    }
+
+    /// What became of `writes`, one reply for each.
+    fn write(&self, now: Millis, writes: Vec<Write>) -> Vec<Reply> {
+        let count = writes.len();
+        match self.map.write(Batch { now, writes }).wait() {
+            Ok(outcomes) => outcomes.into_iter().map(told).collect(),
+            Err(error) => vec![failed(&error); count],
+        }
+    }
+
+    fn look(&self, now: Millis, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, CallError> {
+        loop {
+            match self.map.read(Look { now, keys: keys.clone() }).wait()? {
+                Answer::Values(values) => return Ok(values),
+                Answer::Late => drop(self.map.write(Batch { now, writes: Vec::new() }).wait()?),
+            }
+        }
+    }
+}
+
+impl Store for Front {
+    type Session = ();
+
+    fn carry_out(&self, (): &mut (), commands: Vec<Command>, replies: &mut Vec<Reply>) {
+        let now = now();
+        let mut asks = commands.into_iter().map(|command| asked(now, command)).peekable();
+        while let Some(ask) = asks.next() {
+            match ask {
+                Ask::Write(write) => {
+                    let mut writes = vec![write];
+                    while let Some(Ask::Write(write)) =
+                        asks.next_if(|next| matches!(next, Ask::Write(_)))
+                    {
+                        writes.push(write);
+                    }
+                    replies.extend(self.write(now, writes));
+                }
+                Ask::Read(mut keys, tell) => {
+                    let mut parts = vec![(keys.len(), tell)];
+                    while let Some(Ask::Read(more, tell)) =
+                        asks.next_if(|next| matches!(next, Ask::Read(..)))
+                    {
+                        parts.push((more.len(), tell));
+                        keys.extend(more);
+                    }
+                    match self.look(now, keys) {
+                        Ok(mut values) => replies.extend(
+                            parts
+                                .into_iter()
+                                .map(|(count, tell)| tell(values.drain(..count).collect())),
+                        ),
+                        Err(error) => replies.extend(vec![failed(&error); parts.len()]),
+                    }
+                }
+            }
+        }
+    }
+
+    fn info(&self) -> String {
+        let mut info = "# Replication\r\n".to_owned();
+        for &node in self.map.members() {
+            let said = match self.map.status(node).wait() {
+                Ok(status) => {
+                    format!(
+                        "role={:?},term={},applied={}",
+                        status.role, status.term, status.applied
+                    )
+                }
+                Err(error) => error.to_string(),
+            };
+            info.push_str(&format!("{node}:{said}\r\n"));
+        }
+        info
+    }
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn asked(now: Millis, command: Command) -> Ask {
+    let one = |mut values: Vec<Option<Vec<u8>>>| found(values.pop().flatten());
+    match command {
+        Command::Get(key) => Ask::Read(vec![key], one),
+        Command::MGet(keys) => {
+            Ask::Read(keys, |values| Reply::Array(values.into_iter().map(found).collect()))
+        }
+        Command::Exists(keys) => {
+            Ask::Read(keys, |values| Reply::Integer(values.iter().flatten().count() as i64))
+        }
+        Command::Set { key, value, condition, expires_in, returns_old } => {
+            let when = match condition {
+                Condition::Always => When::Always,
+                Condition::IfAbsent => When::IfAbsent,
+                Condition::IfPresent => When::IfPresent,
+            };
+            let until = expires_in.map(|span| {
+                now.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+            });
+            Ask::Write(Write::Set { key, value, when, until, returns_old })
+        }
+        Command::MSet(pairs) => Ask::Write(Write::SetAll(pairs)),
+        Command::Del(keys) => Ask::Write(Write::Remove(keys)),
+        Command::Add { key, by } => Ask::Write(Write::Add { key, by }),
+    }
+}
+
+fn found(value: Option<Vec<u8>>) -> Reply {
+    value.map_or(Reply::Nil, Reply::Bytes)
+}
+
+fn told(outcome: Outcome) -> Reply {
+    match outcome {
+        Outcome::Done => Reply::Ok,
+        Outcome::NotSet => Reply::Nil,
+        Outcome::Old(value) => found(value),
+        Outcome::Count(count) => Reply::Integer(count),
+        Outcome::NoNumber => Reply::err("value is not an integer or out of range"),
+        Outcome::Overflow => Reply::err("increment or decrement would overflow"),
+    }
+}
+
+/// Says whether it may have had an effect.
+fn failed(error: &CallError) -> Reply {
+    Reply::Error(if error.nothing_done() {
+        format!("TRYAGAIN {error}")
+    } else {
+        format!("UNKNOWN {error}")
+    })
+}

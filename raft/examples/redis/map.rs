@@ -1,0 +1,182 @@
+//! The machine: a map whose keys can expire.
+//!
+//! Time is in the commands. Each carries the time of day at which it was proposed, and the map's clock is
+//! the latest of these: so every node forgets a key at the same place in the log, whatever its own clock
+//! says. A read that finds a key past its time by the reader's clock, and not yet by the map's, says so
+//! ([`Answer::Late`]), and whoever reads moves the map's clock first: no key comes back once it was seen
+//! to be gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft::{Image, LogIndex, StateMachine};
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970.
+pub(crate) type Millis = u64;
+
+/// What is written, in order and at once.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) struct Batch {
+    /// When it was proposed.
+    pub(crate) now: Millis,
+    pub(crate) writes: Vec<Write>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum Write {
+    Set { key: Vec<u8>, value: Vec<u8>, when: When, until: Option<Millis>, returns_old: bool },
+    SetAll(Vec<(Vec<u8>, Vec<u8>)>),
+    Remove(Vec<Vec<u8>>),
+    Add { key: Vec<u8>, by: i64 },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum When {
+    Always,
+    IfAbsent,
+    IfPresent,
+}
+
+/// What a write came to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    Done,
+    /// The condition did not hold.
+    NotSet,
+    Old(Option<Vec<u8>>),
+    Count(i64),
+    NoNumber,
+    Overflow,
+}
+
+/// What these keys hold, at this time.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Look {
+    pub(crate) now: Millis,
+    pub(crate) keys: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Answer {
+    Values(Vec<Option<Vec<u8>>>),
+    /// One of them is past its time, and the map does not know yet.
+    Late,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Map {
+    now: Millis,
+    held: BTreeMap<Vec<u8>, Held>,
+    /// Invariant: the `until` of each key that has one, and nothing else.
+    deadlines: BTreeSet<(Millis, Vec<u8>)>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Held {
+    value: Vec<u8>,
+    until: Option<Millis>,
+}
+
+impl Map {
+    fn expire(&mut self) {
+        while let Some((until, _)) = self.deadlines.first()
+            && *until <= self.now
+        {
+            let (_, key) = self.deadlines.pop_first().expect("it was there");
+            self.held.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let Held { value, until } = self.held.remove(key)?;
+        if let Some(until) = until {
+            self.deadlines.remove(&(until, key.to_vec()));
+        }
+        Some(value)
+    }
+
+    fn put(&mut self, key: &[u8], value: Vec<u8>, until: Option<Millis>) -> Option<Vec<u8>> {
+        let old = self.remove(key);
+        self.deadlines.extend(until.map(|until| (until, key.to_vec())));
+        self.held.insert(key.to_vec(), Held { value, until });
+        old
+    }
+
+    fn write(&mut self, write: &Write) -> Outcome {
+        match write {
+            Write::Set { key, value, when, until, returns_old } => {
+                let there = self.held.contains_key(key);
+                let sets = match when {
+                    When::Always => true,
+                    When::IfAbsent => !there,
+                    When::IfPresent => there,
+                };
+                let old = if sets {
+                    self.put(key, value.clone(), *until)
+                } else {
+                    self.held.get(key).map(|held| held.value.clone())
+                };
+                match (returns_old, sets) {
+                    (true, _) => Outcome::Old(old),
+                    (false, true) => Outcome::Done,
+                    (false, false) => Outcome::NotSet,
+                }
+            }
+            Write::SetAll(pairs) => {
+                for (key, value) in pairs {
+                    self.put(key, value.clone(), None);
+                }
+                Outcome::Done
+            }
+            Write::Remove(keys) => {
+                Outcome::Count(keys.iter().filter(|key| self.remove(key).is_some()).count() as i64)
+            }
+            Write::Add { key, by } => self.add(key, *by),
+        }
+    }
+
+    /// A key keeps its time.
+    fn add(&mut self, key: &[u8], by: i64) -> Outcome {
+        let held = self.held.get(key);
+        let until = held.and_then(|held| held.until);
+        let number =
+            held.map_or(Some(0), |held| std::str::from_utf8(&held.value).ok()?.parse().ok());
+        let Some(number): Option<i64> = number else { return Outcome::NoNumber };
+        let Some(sum) = number.checked_add(by) else { return Outcome::Overflow };
+        self.put(key, sum.to_string().into_bytes(), until);
+        Outcome::Count(sum)
+    }
+}
+
+impl StateMachine for Map {
+    type Command = Batch;
+    type Output = Vec<Outcome>;
+    type Query = Look;
+    type Answer = Answer;
+    type Snapshot = Image<Self>;
+
+    fn apply(&mut self, _: LogIndex, batch: &Batch) -> Vec<Outcome> {
+        self.now = self.now.max(batch.now);
+        self.expire();
+        batch.writes.iter().map(|write| self.write(write)).collect()
+    }
+
+    fn query(&self, look: &Look) -> Answer {
+        let found: Vec<_> = look.keys.iter().map(|key| self.held.get(key)).collect();
+        let late = |held: &&Held| held.until.is_some_and(|until| until <= look.now);
+        if found.iter().flatten().any(late) {
+            return Answer::Late;
+        }
+        Answer::Values(found.into_iter().map(|held| Some(held?.value.clone())).collect())
+    }
+
+    fn size_of(batch: &Batch) -> usize {
+        let size = |write: &Write| match write {
+            Write::Set { key, value, .. } => key.len() + value.len(),
+            Write::SetAll(pairs) => pairs.iter().map(|(key, value)| key.len() + value.len()).sum(),
+            Write::Remove(keys) => keys.iter().map(Vec::len).sum(),
+            Write::Add { key, .. } => key.len(),
+        };
+        batch.writes.iter().map(size).sum()
+    }
+}

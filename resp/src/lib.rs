@@ -1,0 +1,56 @@
+//! The Redis protocol in front of a store.
+//!
+//! What speaks to Redis (`redis-cli`, `redis-benchmark`, any client library) speaks to a [`Server`], which
+//! hands its commands, as data, to a [`Store`]:
+//!
+//! ```text
+//!  client ── bytes ─▶ connection's thread ── [Command, Command, …] ─▶ Store::carry_out
+//!         ◀─ bytes ──                     ◀─ a Reply for each ───────
+//! ```
+//! Commands of one connection are carried out in the order in which they arrive, and what has arrived
+//! together is handed over together: a store that replicates can put a whole pipeline into one entry.
+//!
+//! # What is spoken
+//! RESP, version 2 ([specification](https://redis.io/docs/latest/develop/reference/protocol-spec/)):
+//! arrays of strings, and commands typed as a line. Of the commands those that [`Command`] lists, and what
+//! needs no store: `PING`, `ECHO`, `QUIT`, `INFO`, `SELECT 0`, and as much of `HELLO`, `CLIENT`, `COMMAND`
+//! and `CONFIG GET` as makes the usual clients content. What is not known, or has the wrong arguments, is
+//! answered with an error in Redis's words, and the connection goes on. What is no request at all ends the
+//! connection, with an error that says why.
+//!
+//! # What is bounded
+//! [`Limits`]: connections, the length of a request, the number of its words. A word is allocated by what
+//! has arrived of it, never by its announced length; nested arrays, which no command has, are refused
+//! before they are looked into. A client that does not read its replies waits, and nobody with it.
+//!
+//! # What is not here
+//! Transactions, scripts, subscriptions, blocking commands, types other than strings, passwords and TLS.
+
+mod command;
+mod connection;
+mod reply;
+mod request;
+mod server;
+
+pub use command::{Command, Condition};
+pub use reply::Reply;
+pub use server::{Limits, Server};
+
+/// What commands are carried out on.
+pub trait Store: Send + Sync + 'static {
+    /// What is kept for one connection: what its client has chosen, say.
+    type Session: Default + Send;
+
+    /// Carries out `commands` in their order, and adds a reply for each to `replies`, in the same order.
+    /// Called by the thread of the connection, which may wait here; a reply that is missing is told to the
+    /// client as an error.
+    fn carry_out(
+        &self,
+        session: &mut Self::Session,
+        commands: Vec<Command>,
+        replies: &mut Vec<Reply>,
+    );
+
+    /// What `INFO` answers: lines `name:value`, under headings `# Name`.
+    fn info(&self) -> String;
+}
