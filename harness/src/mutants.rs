@@ -90,7 +90,7 @@ fn raft(mutant: raft::Mutant) -> Planted {
     use implementations::raft::{DRIFT_PPM, config, with};
     use raft::Mutant::{
         ChangesBeforeNoop, ChangesTwiceAtOnce, ForgetsConfiguration, KeepsTruncatedConfiguration,
-        LeaseNeverEnds, RemovedLeadsOn, StaysJoint,
+        LeaseNeverEnds, StaysJoint,
     };
     let config = match mutant {
         ChangesBeforeNoop
@@ -98,7 +98,6 @@ fn raft(mutant: raft::Mutant) -> Planted {
         | ForgetsConfiguration
         | KeepsTruncatedConfiguration
         | LeaseNeverEnds
-        | RemovedLeadsOn
         | StaysJoint => config().with_lease(DRIFT_PPM),
         // Bugs in what the paper's first half says show where elections are many, and no snapshot
         // covers them up.

@@ -222,7 +222,7 @@ impl Mutant {
     /// ask, a session that is in a snapshot, a snapshot damaged on its way or in the place of a log that
     /// conflicts with it, or a disk that is lost, renewed or copied.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 31] = [
+    pub const OWN: [Self; 32] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -248,6 +248,7 @@ impl Mutant {
         Self::LearnersStand,
         Self::AddsWithoutCatchUp,
         Self::RemovedCountsItself,
+        Self::RemovedLeadsOn,
         Self::CountsAnyDisk,
         Self::WipedFounderVotes,
         Self::KnowsFoundersUnsaved,
