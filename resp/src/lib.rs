@@ -10,6 +10,34 @@
 //! Commands of one connection are carried out in the order in which they arrive, and what has arrived
 //! together is handed over together: a store that replicates can put a whole pipeline into one entry.
 //!
+//! ```
+//! use std::net::{Ipv4Addr, TcpListener};
+//! use resp::{Command, Limits, Reply, Server, Store};
+//!
+//! /// Holds each key's own name under it.
+//! struct Echo;
+//!
+//! impl Store for Echo {
+//!     type Session = ();
+//!
+//!     fn carry_out(&self, (): &mut (), commands: Vec<Command>, replies: &mut Vec<Reply>) {
+//!         replies.extend(commands.into_iter().map(|command| match command {
+//!             Command::Get(key) => Reply::Bytes(key),
+//!             _ => Reply::err("it only reads"),
+//!         }));
+//!     }
+//!
+//!     fn info(&self) -> String {
+//!         String::new()
+//!     }
+//! }
+//!
+//! let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+//! let server = Server::start(Echo, listener, Limits::default())?;
+//! println!("redis-cli -p {} get sky", server.addr().port());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! # What is spoken
 //! RESP, version 2 ([specification](https://redis.io/docs/latest/develop/reference/protocol-spec/)):
 //! arrays of strings, and commands typed as a line. Of the commands those that [`Command`] lists, and what
@@ -24,7 +52,8 @@
 //! before they are looked into. A client that does not read its replies waits, and nobody with it.
 //!
 //! # What is not here
-//! Transactions, scripts, subscriptions, blocking commands, types other than strings, passwords and TLS.
+//! Transactions, scripts, subscriptions, blocking commands, types other than strings, passwords and TLS:
+//! who can connect can do all, so a listener belongs on loopback or in a network of its own.
 
 mod command;
 mod connection;

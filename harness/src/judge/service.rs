@@ -1,16 +1,15 @@
 //! Availability: requests succeed when they should.
 
 use crate::guarantee::{Guarantee, Violation};
-use crate::history::History;
-use crate::vocabulary::{Op, ReadPath};
+use crate::history::{Call, History};
+use crate::vocabulary::{Membership, Op, ReadPath};
 
 /// A call that began and ended while service was due, and asked a node of which it was due, must
 /// have been served. What happens after the repair is judged by the run itself.
 pub(super) fn judge(history: &History) -> Option<Violation> {
-    let changes = history.calls.iter().any(|call| matches!(call.op, Op::Change(_)));
     for window in &history.windows {
         let unserved = history.calls.iter().find(|call| {
-            is_service(&call.op, changes)
+            is_service(history, call)
                 && call.invoked >= window.from
                 && call.returned < window.until
                 && window.serving.contains(&call.node)
@@ -28,11 +27,11 @@ pub(super) fn judge(history: &History) -> Option<Violation> {
 }
 
 /// Whether it is due of a majority. A change of who votes is not: whoever is to vote must be able to take
-/// the log. Nor is, where voters change, a read at any node: whoever is out serves none.
-fn is_service(op: &Op, voters_change: bool) -> bool {
-    match op {
+/// the log. Nor is a read at a node that may be out: it takes part in nothing.
+fn is_service(history: &History, call: &Call) -> bool {
+    match call.op {
         Op::Change(_) => false,
-        Op::Read { path: ReadPath::Follower, .. } => !voters_change,
+        Op::Read { path: ReadPath::Follower, .. } => !may_be_out(history, call),
         Op::Read { path: ReadPath::Usual | ReadPath::Lease, .. }
         | Op::Lead
         | Op::Write { .. }
@@ -43,4 +42,18 @@ fn is_service(op: &Op, voters_change: bool) -> bool {
         | Op::Inspect { .. }
         | Op::Release { .. } => true,
     }
+}
+
+/// Whether the node that `call` asked may have had no vote at some moment of it. At first all vote, and one
+/// operator changes that, one call after the other.
+fn may_be_out(history: &History, call: &Call) -> bool {
+    let mut out = false;
+    for change in history.calls.iter().filter(|change| change.invoked <= call.returned) {
+        if let Op::Change(Membership::Voters(voters)) = &change.op {
+            let is_in = voters.contains(&call.node);
+            let over = change.served() && change.returned <= call.invoked;
+            out = !is_in || out && !over;
+        }
+    }
+    out
 }

@@ -6,7 +6,7 @@ use harness::guarantee::Guarantee;
 use harness::history::{Access, Call, End, History, Hold, Window};
 use harness::implementations;
 use harness::judge::judge;
-use harness::vocabulary::{Op, Outcome, Refusal};
+use harness::vocabulary::{Membership, Op, Outcome, ReadPath, Refusal};
 
 /// What the judges of `implementation` find broken in `history`.
 #[track_caller]
@@ -151,6 +151,31 @@ fn a_call_that_fails_while_service_is_due_breaks_availability() {
     check("raft", &with(failed(0, (5, 30))), &[]);
     check("raft", &with(failed(0, (20, 60))), &[]);
     check("raft", &with(failed(3, (20, 30))), &[]);
+}
+
+/// Of a node that has a vote, a read at it is due; of one that is out, or may be by then, none.
+#[test]
+fn reads_at_any_node_are_due_of_those_that_vote() {
+    let serving = (1..=4).map(NodeId::new).collect();
+    let windows = vec![Window { from: at(10), until: at(90), serving }];
+    let vote = |voters: &[u32], times| {
+        let voters = voters.iter().copied().map(NodeId::new).collect();
+        let op = Op::Change(Membership::Voters(voters));
+        call(100, op, times, End::Done(Outcome::Changed))
+    };
+    let failed =
+        |times| call(3, Op::Read { key: 0, path: ReadPath::Follower }, times, End::Unknown);
+    let with = |calls| History { calls, windows: windows.clone(), ..History::default() };
+    let broken = &[Guarantee::Availability];
+    check("raft", &with(vec![failed((20, 30))]), broken);
+    let (all, others) = (&[1, 2, 3, 4], &[1, 2, 3]);
+    check("raft", &with(vec![vote(all, (11, 15)), failed((20, 30))]), broken);
+    check("raft", &with(vec![vote(others, (11, 15)), failed((20, 30))]), &[]);
+    // Taken out, and put in: while the read goes on, or before it.
+    check("raft", &with(vec![failed((20, 30)), vote(others, (25, 35))]), &[]);
+    let back = |times| vec![vote(others, (11, 12)), vote(all, times), failed((20, 30))];
+    check("raft", &with(back((13, 25))), &[]);
+    check("raft", &with(back((13, 18))), broken);
 }
 
 fn hold(owner: u32, token: u64, granted: u64, lease_until: u64, believed_until: u64) -> Hold {
