@@ -328,8 +328,8 @@ impl<S: StateMachine> Raft<S> {
     pub(crate) fn is_retired(&self) -> bool {
         let seated = self.log.seated();
         self.is_leader()
+            && !seated.votes_at(self.place)
             && seated.index <= self.commit
-            && !seated.configuration.votes(self.id)
             && !self.config.planted.is(Mutant::RemovedLeadsOn)
     }
 

@@ -116,16 +116,21 @@ impl<S: StateMachine> Writing<S> {
 // Taking and writing one.
 impl<S: StateMachine> Raft<S> {
     /// The next index at which every node takes a snapshot.
-    pub(crate) fn next_snapshot(&self) -> LogIndex {
-        let every = self.config.snapshot_every;
-        LogIndex::new((self.applied.get() / every).saturating_add(1).saturating_mul(every))
+    pub(crate) fn next_snapshot(&mut self) -> LogIndex {
+        if self.applied >= self.snapshot_at {
+            // A division, which is not for every entry.
+            let every = self.config.snapshot_every;
+            let number = (self.applied.get() / every).saturating_add(1);
+            self.snapshot_at = LogIndex::new(number.saturating_mul(every));
+        }
+        self.snapshot_at
     }
 
     /// Takes a snapshot of the machine as it is, if it is time and no other is being written.
     pub(crate) fn begin_snapshot_if_due(&mut self) {
         let last = self.snapshot.as_ref().map_or(0, |held| held.id.bytes);
-        let due = self.applied.get().is_multiple_of(self.config.snapshot_every)
-            || self.grown >= self.config.snapshot_bytes.max(last);
+        let due =
+            self.applied == self.snapshot_at || self.grown >= self.config.snapshot_bytes.max(last);
         if due && self.writing.is_none() {
             self.begin_snapshot();
         }
@@ -164,13 +169,13 @@ impl<S: StateMachine> Raft<S> {
         }
         let position = writing.position;
         if writing.first.is_none() {
-            writing.first = Some(out.persist(Record::Checkpoint(Checkpoint {
+            writing.first = Some(out.persist(Record::Checkpoint(Box::new(Checkpoint {
                 position,
                 term: self.term,
                 vote: self.vote,
                 entries: self.log.share(position.index.next(), usize::MAX),
                 papers: self.papers.clone(),
-            })));
+            }))));
         }
         if let Some(held) = &writing.whole {
             for (offset, chunk) in held.pieces.iter() {
@@ -288,7 +293,7 @@ impl<S: StateMachine> Raft<S> {
         }
         for (position, record) in records.into_iter().enumerate().skip(start) {
             let recovered = match record {
-                Record::Checkpoint(checkpoint) if position == start => self.begin_at(checkpoint),
+                Record::Checkpoint(checkpoint) if position == start => self.begin_at(*checkpoint),
                 record => self.recover(record),
             };
             recovered.map_err(|problem| (position, problem))?;

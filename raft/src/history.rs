@@ -101,6 +101,11 @@ impl Seated {
         joint_tally(&incoming, &outgoing)
     }
 
+    /// Whether the member at `place` votes.
+    pub(crate) fn votes_at(&self, place: usize) -> bool {
+        self.voters().any(|at| at == place)
+    }
+
     /// The places of those whose vote counts, in no order; some may come twice.
     pub(crate) fn voters(&self) -> impl Iterator<Item = usize> + '_ {
         self.incoming.iter().chain(&self.outgoing).filter_map(|seat| seat.place)

@@ -276,10 +276,7 @@ impl<S: StateMachine> Raft<S> {
         let (term, commit, round) = (self.term, self.commit, leadership.reads.round);
         let (log, config) = (&self.log, &self.config);
         let last = log.last_index();
-        let append = |next: LogIndex, entries: Entries<S::Command>| {
-            let index = next.prev();
-            let prev_term = log.term_at(index).expect("a leader sends on from what it holds");
-            let prev = Position { term: prev_term, index };
+        let append = |prev: Position, entries: Entries<S::Command>| {
             Message::Append(Append { term, prev, entries, commit, round })
         };
         // Followers that lack the same are sent the same.
@@ -300,12 +297,12 @@ impl<S: StateMachine> Raft<S> {
                 let known = batch.take_if(|batch: &mut Batch<_>| batch.first == first);
                 let batch =
                     batch.insert(known.unwrap_or_else(|| Batch::from::<S>(first, log, config)));
-                out.send_now(to, append(first, batch.entries.clone()));
+                out.send_now(to, append(batch.prev, batch.entries.clone()));
                 follower.sent(batch.count, batch.bytes);
                 follower.due = false;
             }
             if follower.due {
-                out.send_now(to, append(follower.next, Entries::default()));
+                out.send_now(to, append(before(log, follower.next), Entries::default()));
                 follower.sent(0, 0);
                 follower.due = false;
             }
@@ -313,9 +310,17 @@ impl<S: StateMachine> Raft<S> {
     }
 }
 
+/// What stands before `next` in the log of a leader that sends on from there.
+fn before<C>(log: &Log<C>, next: LogIndex) -> Position {
+    let index = next.prev();
+    let term = log.term_at(index).expect("a leader sends on from what it holds");
+    Position { term, index }
+}
+
 /// What one append carries.
 struct Batch<C> {
     first: LogIndex,
+    prev: Position,
     entries: Entries<C>,
     count: usize,
     /// How large they are together.
@@ -339,7 +344,7 @@ impl<C> Batch<C> {
                 (count, bytes) = (count + 1, more);
             }
         }
-        Self { first, entries: log.share(first, count), count, bytes }
+        Self { first, prev: before(log, first), entries: log.share(first, count), count, bytes }
     }
 }
 

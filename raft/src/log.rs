@@ -19,18 +19,23 @@ use crate::{LogIndex, Position, Term};
 /// 3. `base <= durable <= saved <= last`;
 /// 4. what is saved is in runs;
 /// 5. the latest configuration is that of the last entry here that holds one; if none does, that of
-///    the base.
+///    the base;
+/// 6. `last` is the position of the last entry; of the base, if none is here.
 #[derive(Debug, Clone)]
 pub(crate) struct Log<C> {
     /// Where the last entry stood that is not here any more; zero while all are. It is committed.
     base: Position,
-    /// What follows it, without a gap, but for what is open.
+    /// Where the log ends, asked for at every turn.
+    last: Position,
+    /// What follows the base, without a gap, but for what is open.
     runs: Vec<Run<C>>,
     /// The last entries: what was proposed since runs were last made.
     open: Vec<Entry<C>>,
     /// What is no part of the log any more, and is let go little by little: to free it at once
     /// would stop the node for as long as a million clients' commands take to free.
     dropped: VecDeque<Run<C>>,
+    /// Where the log ended when some of that was let go last.
+    freed_at: LogIndex,
     /// The last index that has been handed to the disk.
     saved: LogIndex,
     /// The last index that will survive any crash.
@@ -42,6 +47,9 @@ pub(crate) struct Log<C> {
     truncations: u64,
     history: History,
 }
+
+/// How many entries come before some are let go.
+const FREED_EVERY: usize = 128;
 
 /// See [`Log::slices`].
 pub(crate) struct Slices<'a, C> {
@@ -72,9 +80,11 @@ impl<C> Log<C> {
     pub(crate) fn new(history: History) -> Self {
         Self {
             base: Position::ZERO,
+            last: Position::ZERO,
             runs: Vec::new(),
             open: Vec::new(),
             dropped: VecDeque::new(),
+            freed_at: LogIndex::ZERO,
             saved: LogIndex::ZERO,
             durable: LogIndex::ZERO,
             unsynced: VecDeque::new(),
@@ -104,16 +114,15 @@ impl<C> Log<C> {
     }
 
     pub(crate) fn last_index(&self) -> LogIndex {
-        self.last_in_runs().plus(self.open.len())
+        self.last.index
     }
 
     fn last_in_runs(&self) -> LogIndex {
-        self.runs.last().map_or(self.base.index, |run| run.end_index().prev())
+        LogIndex::new(self.last.index.get() - self.open.len() as u64)
     }
 
     pub(crate) fn last(&self) -> Position {
-        let last = self.open.last().or_else(|| self.runs.last()?.last());
-        last.map_or(self.base, Entry::position)
+        self.last
     }
 
     /// How many entries are here.
@@ -155,7 +164,10 @@ impl<C> Log<C> {
     fn run_at(&self, index: LogIndex) -> usize {
         let count = self.runs.len();
         // It is one of the last few, nearly always.
-        let mut near = 1;
+        if self.runs.last().is_none_or(|run| run.first_index() <= index) {
+            return count.saturating_sub(1);
+        }
+        let mut near = 2;
         while near < count && self.runs[count - near].first_index() > index {
             near *= 2;
         }
@@ -167,8 +179,10 @@ impl<C> Log<C> {
     /// The term of the entry at `index`, the base's among them; none after the last entry, and none
     /// before the base, of which nothing is known but that it is committed.
     pub(crate) fn term_at(&self, index: LogIndex) -> Option<Term> {
-        if index == self.base.index {
-            return Some(self.base.term);
+        for known in [self.last, self.base] {
+            if index == known.index {
+                return Some(known.term);
+            }
         }
         self.get(index).map(|entry| entry.term)
     }
@@ -232,6 +246,7 @@ impl<C> Log<C> {
         debug_assert_eq!(entry.index, self.last_index().next(), "no gaps");
         debug_assert!(entry.term >= self.last().term, "terms never decrease");
         self.history.appended(&entry);
+        self.last = entry.position();
         self.open.push(entry);
     }
 
@@ -239,6 +254,7 @@ impl<C> Log<C> {
     pub(crate) fn extend(&mut self, entries: Entries<C>) {
         entries.iter().for_each(|entry| self.history.appended(entry));
         self.close();
+        self.last = entries.last().map_or(self.last, Entry::position);
         entries.append_to(&mut self.runs);
     }
 
@@ -261,6 +277,7 @@ impl<C> Log<C> {
             let kept = index.next().since(run.first_index()).min(run.len());
             *run = run.part(0..kept);
         }
+        self.last = self.runs.last().and_then(|run| run.last()).map_or(self.base, Entry::position);
         self.history.truncated(index);
         self.truncations += 1;
         self.saved = self.saved.min(index);
@@ -288,8 +305,20 @@ impl<C> Log<C> {
         self.durable = self.durable.max(index);
     }
 
+    /// Lets go of some of what was dropped, now and then: of somewhat more entries than came since the last
+    /// time, so that nothing is left when the log is compacted again. Many at a time, since it is memory
+    /// that nobody has looked at for long and comes slowly one by one; and few enough that nobody waits
+    /// for long.
+    pub(crate) fn free_some(&mut self) {
+        let came = self.last.index.since(self.freed_at);
+        if came >= FREED_EVERY || self.last.index < self.freed_at {
+            self.freed_at = self.last.index;
+            self.free(came + came / 4);
+        }
+    }
+
     /// Lets go of about `count` entries that were dropped.
-    pub(crate) fn free(&mut self, mut count: usize) {
+    fn free(&mut self, mut count: usize) {
         while count > 0
             && let Some(run) = self.dropped.pop_front()
         {
@@ -316,7 +345,7 @@ impl<C> Log<C> {
         self.runs.clear();
         self.open.clear();
         self.history.restarted(since, configuration);
-        self.base = base;
+        (self.base, self.last) = (base, base);
         self.saved = base.index;
         self.durable = base.index;
         for (_, upto) in &mut self.unsynced {

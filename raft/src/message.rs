@@ -319,7 +319,7 @@ pub enum Record<C> {
     /// From the index of the first of these on, the log is these. Never empty.
     Entries(Entries<C>),
     /// A snapshot begins (§7).
-    Checkpoint(Checkpoint<C>),
+    Checkpoint(Box<Checkpoint<C>>),
     /// The next bytes of the snapshot that the last checkpoint began.
     Piece {
         /// How many of its bytes come before these.

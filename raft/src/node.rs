@@ -97,6 +97,8 @@ pub struct Raft<S: StateMachine> {
     pub(crate) incoming: Option<Incoming>,
     /// The log may be longer than it need be since the latest snapshot.
     pub(crate) compaction_due: bool,
+    /// Where the next snapshot is due, if nothing is applied beyond that.
+    pub(crate) snapshot_at: LogIndex,
     /// The records before this one may go with the next flush.
     pub(crate) forget: Option<PersistCount>,
     /// How large the commands are that were applied since the last snapshot was begun.
@@ -212,6 +214,7 @@ impl<S: StateMachine> Raft<S> {
             writing: None,
             incoming: None,
             compaction_due: false,
+            snapshot_at: LogIndex::ZERO,
             forget: None,
             grown: 0,
             proposals: VecDeque::new(),
@@ -432,7 +435,7 @@ impl<S: StateMachine> Raft<S> {
         self.follow_reads(now, out);
         self.disk.wrote(now, out.persisted());
         self.save_snapshot(out);
-        self.log.free(2 * self.config.entries_max);
+        self.log.free_some();
         if let Some(oldest) = self.forget.take() {
             out.forget(oldest);
         }
@@ -468,7 +471,8 @@ impl<S: StateMachine> Raft<S> {
         // Invariant 1 says that there is no difference; whoever breaks it shall be seen, not hang.
         let upto = self.commit.min(self.log.last_index());
         while self.applied < upto {
-            self.apply_upto(upto.min(self.next_snapshot()));
+            let next_snapshot = self.next_snapshot();
+            self.apply_upto(upto.min(next_snapshot));
             self.begin_snapshot_if_due();
         }
     }

@@ -112,6 +112,9 @@ impl<S: StateMachine> Raft<S> {
     /// Tells the target to stand, once it holds the whole log. A leader that has no vote any more
     /// waits until that is committed, and is done then.
     pub(crate) fn tell_target<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
+        if self.transferring().is_none() {
+            return;
+        }
         let last = self.log.last_index();
         let planted = self.config.planted;
         let retired = self.is_retired();
