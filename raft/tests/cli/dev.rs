@@ -1,7 +1,9 @@
 //! A cluster in one terminal.
 
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::Stdio;
+use std::process::{ChildStdout, Stdio};
+use std::sync::{Arc, Mutex};
 
 use crate::processes::{Process, answers, eventually, in_directory, output, raft};
 
@@ -18,19 +20,34 @@ struct Dev {
     process: Process,
     directory: tempfile::TempDir,
     fronts: Vec<SocketAddr>,
+    /// What it has said so far.
+    said: Arc<Mutex<String>>,
 }
 
 fn start(from: u16, words: &[&str]) -> Dev {
     let port = first_port(from);
     let directory = tempfile::tempdir().expect("a directory");
     let mut command = raft(["dev", "--port", &port.to_string(), "--data"]);
-    command.arg(directory.path()).args(words);
-    let process = Process::start(command);
+    command.arg(directory.path()).args(words).stdout(Stdio::piped());
+    let mut process = Process::start(command);
+    let said = listen(process.0.stdout.take().expect("it is piped"));
     let fronts = (port..port + 3).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
-    let dev = Dev { process, directory, fronts };
+    let dev = Dev { process, directory, fronts, said };
     answers(dev.fronts[0], &["SET", "sky", "blue"], "+OK");
     dev.fronts.iter().for_each(|&front| answers(front, &["GET", "sky"], "blue"));
     dev
+}
+
+/// Collects what is said, line by line, until nothing is any more.
+fn listen(out: ChildStdout) -> Arc<Mutex<String>> {
+    let said = Arc::new(Mutex::new(String::new()));
+    let heard = Arc::clone(&said);
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            heard.lock().expect("nobody panics").push_str(&(line + "\n"));
+        }
+    });
+    said
 }
 
 /// It serves, and leaves nobody behind: its nodes end with it, on Ctrl-C and when it is killed.
@@ -59,6 +76,10 @@ fn a_node_that_is_killed_is_told_of_and_comes_back_if_wanted() {
     let id = victim.expect("it runs").file_name();
     let sent = std::process::Command::new("kill").arg("-9").arg(&id).status();
     assert!(sent.expect("kill starts").success());
+    eventually("nobody tells of it", || {
+        let said = dev.said.lock().expect("nobody panics");
+        said.contains("n2 │ died, signal: 9 (SIGKILL); starting it again").then_some(())
+    });
     answers(dev.fronts[0], &["SET", "sky", "grey"], "+OK");
     answers(dev.fronts[1], &["GET", "sky"], "grey");
 }

@@ -107,14 +107,20 @@ pub(crate) struct Nodes {
     pub(crate) peers: Vec<SocketAddr>,
     pub(crate) fronts: Vec<SocketAddr>,
     pub(crate) running: Vec<Option<Process>>,
+    /// What each is told besides.
+    besides: &'static [&'static str],
 }
 
 impl Nodes {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(besides: &'static [&'static str]) -> Self {
         let mut addresses = free_addresses(6);
         let fronts = addresses.split_off(3);
         let directory = tempfile::tempdir().expect("a directory");
-        let mut nodes = Self { directory, peers: addresses, fronts, running: Vec::new() };
+        let mut nodes = Self { directory, peers: addresses, fronts, running: Vec::new(), besides };
         nodes.running.resize_with(3, || None);
         (0..3).for_each(|place| nodes.boot(place));
         nodes
@@ -137,7 +143,7 @@ impl Nodes {
             "--redis",
             &self.fronts[place].to_string(),
         ]);
-        command.arg("--data").arg(data);
+        command.arg("--data").arg(data).args(self.besides);
         command
     }
 

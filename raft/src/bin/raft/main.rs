@@ -40,15 +40,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let Arguments { command, logging } = Arguments::parse();
-    let carried_out = match command {
-        Command::Run(run) => begin(logging, "info").and_then(|()| run.run()),
-        Command::Dev(dev) => dev.run(Some("--redis"), hints).map_err(Into::into),
-        Command::Status(status) => begin(logging, "error").and_then(|()| status.run()),
-        Command::Transfer(transfer) => begin(logging, "error").and_then(|()| transfer.run()),
-        Command::Members(members) => begin(logging, "error").and_then(|()| members.run()),
-        Command::Recover(recover) => begin(logging, "error").and_then(|()| recover.run()),
-    };
-    match carried_out {
+    // Who asks a cluster reads the answer; a node's operator reads what it says.
+    let levels = if matches!(command, Command::Run(_)) { "info" } else { "error" };
+    let begun = logging.begin(levels).map_err(anyhow::Error::from);
+    match begun.and_then(|()| command.carry_out()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("raft: {error:#}");
@@ -57,8 +52,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn begin(logging: Logging, default: &str) -> anyhow::Result<()> {
-    Ok(logging.begin(default)?)
+impl Command {
+    fn carry_out(self) -> anyhow::Result<()> {
+        match self {
+            Self::Run(run) => run.run(),
+            Self::Dev(dev) => Ok(dev.run(Some("--redis"), hints)?),
+            Self::Status(status) => status.run(),
+            Self::Transfer(transfer) => transfer.run(),
+            Self::Members(members) => members.run(),
+            Self::Recover(recover) => recover.run(),
+        }
+    }
 }
 
 /// What to try in a cluster that was just started.
