@@ -6,7 +6,7 @@
 //! | `dev` | [`Dev`]: a cluster of such processes in one terminal, for trying out |
 //! | what asks a cluster | [`Peers`]: which cluster, where its nodes are, and by which certificates |
 //!
-//! [`Logging`] goes with all of them, and [`table`] prints what was learnt.
+//! [`Logging`] goes with all of them, and [`table()`] prints what was learnt.
 
 mod dev;
 mod failure;
