@@ -31,6 +31,7 @@ mod links;
 pub(crate) mod medium;
 pub(crate) mod outlet;
 pub(crate) mod port;
+mod way;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};

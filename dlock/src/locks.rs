@@ -1,4 +1,4 @@
-//! Blocking calls from any thread, on the threads world.
+//! Blocking calls from any thread, to nodes of any world.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};

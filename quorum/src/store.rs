@@ -11,7 +11,7 @@ use crate::message::{Reply, Request, Status};
 use crate::node::Replica;
 use crate::version::{Key, Value, Version};
 
-/// A client of a store on [`cluster::threads`].
+/// A client of a store, on the nodes that a [`Client`] reaches.
 ///
 /// Each call waits for the answer of one node. Cloning makes another, independent client.
 #[derive(Clone)]

@@ -21,7 +21,12 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     step("lints without metrics and traces", &mut cargo(&lints))?;
     let lints = ["clippy", "--package", "cluster", "--no-default-features", "--features", "net"];
     step("lints without TLS", cargo(&lints).args(["--", "-Dwarnings"]))?;
-    let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--features", "harness/rivals"]);
+    let all = "raft/cli,bully/cli,dlock/cli,quorum/cli,cluster/cli";
+    let patterns = ["raft", "bully", "dlock", "quorum", "cluster"].map(|name| ["--package", name]);
+    let mut lints = cargo(&["clippy", "--all-targets", "--features", all]);
+    step("lints of the binaries", lints.args(patterns.as_flattened()).args(["--", "-Dwarnings"]))?;
+    let mut docs =
+        cargo(&["doc", "--workspace", "--no-deps", "--features", "harness/rivals,cluster/cli"]);
     step("docs", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
     step("tests", &mut cargo(&["xtask", "test"]))?;
     let rivals = ["test", "--package", "harness", "--features", "rivals", "--test", "rivals"];

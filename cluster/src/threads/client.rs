@@ -3,24 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crate::{Node, NodeId, Port};
 
-use crate::{NoAnswer, Node, NodeId, RequestId};
-
-use super::answers::{self, Answers};
-use super::{Seat, Shared, after};
+use super::way::{Attempt, Ported, Seated, Way};
+use super::{Shared, after};
 
 /// How long to wait before asking around again when nobody knows a leader.
 const BACKOFF: Duration = Duration::from_millis(5);
 
-/// A client of one cluster of threads.
+/// A client of one cluster: of threads, by [`Threads::client`](super::Threads::client), or of any world,
+/// by a [`Port`].
 ///
 /// Each has a queue of its own for answers and one call under way at a time. Cloning makes
 /// another, independent one; use one a thread.
 pub struct Client<N: Node> {
-    shared: Arc<Shared<N>>,
-    seat: Seat,
-    completions: Receiver<Answers<N::Response>>,
+    way: Way<N>,
     /// Who answered last: the place to try first.
     preferred: NodeId,
 }
@@ -44,15 +41,22 @@ pub enum CallError {
 
 impl<N: Node> Client<N> {
     pub(super) fn new(shared: Arc<Shared<N>>) -> Self {
-        let (sender, completions) = unbounded();
-        let seat = shared.register(&sender);
-        let preferred = shared.members.as_slice()[0];
-        Self { shared, seat, completions, preferred }
+        Self::by(Way::Seated(Seated::new(shared)))
+    }
+
+    /// A client of the nodes behind `port`, of whatever world.
+    pub fn over(port: Arc<dyn Port<N>>) -> Self {
+        Self::by(Way::Ported(Ported::new(port)))
+    }
+
+    fn by(way: Way<N>) -> Self {
+        let preferred = way.members()[0];
+        Self { way, preferred }
     }
 
     /// The nodes of the cluster.
     pub fn members(&self) -> &[NodeId] {
-        self.shared.members.as_slice()
+        self.way.members()
     }
 
     /// Asks `node`, and waits for its answer for at most `timeout`.
@@ -67,7 +71,7 @@ impl<N: Node> Client<N> {
         timeout: Duration,
     ) -> Result<N::Response, CallError> {
         let start = Instant::now();
-        match self.attempt(node, request, after(start, timeout)) {
+        match self.way.attempt(node, request, after(start, timeout)) {
             Attempt::Answered(response) => Ok(response),
             Attempt::Refused => Err(CallError::Unavailable { waited: start.elapsed() }),
             Attempt::Silent => Err(CallError::Unknown { waited: start.elapsed() }),
@@ -95,7 +99,7 @@ impl<N: Node> Client<N> {
         // Nodes that believe in each other would send a client to and fro as fast as it can run.
         let mut hops_left = self.members().len();
         loop {
-            let known = match self.attempt(node, request.clone(), deadline) {
+            let known = match self.way.attempt(node, request.clone(), deadline) {
                 Attempt::Answered(response) => match N::redirect(&response) {
                     None => {
                         self.preferred = node;
@@ -129,61 +133,10 @@ impl<N: Node> Client<N> {
         let next = members.partition_point(|&member| member <= node);
         members[next % members.len()]
     }
-
-    fn next_request(&mut self) -> RequestId {
-        if let Some(id) = self.seat.next_request() {
-            return id;
-        }
-        // The seat is used up: take another.
-        let preferred = self.preferred;
-        *self = self.clone();
-        self.preferred = preferred;
-        self.seat.next_request().expect("a new seat has requests left")
-    }
-
-    fn attempt(
-        &mut self,
-        node: NodeId,
-        request: N::Request,
-        deadline: Instant,
-    ) -> Attempt<N::Response> {
-        let id = self.next_request();
-        if !self.shared.submit(node, id, request) {
-            return Attempt::Refused;
-        }
-        loop {
-            let heard = answers::next(&self.completions, self.shared.spins, Some(deadline));
-            let Ok(Answers { list, .. }) = heard else { return Attempt::Silent };
-            // The others are answers to earlier calls, which had been given up.
-            let Some((_, outcome)) = list.into_iter().find(|(request, _)| *request == id) else {
-                continue;
-            };
-            return match outcome {
-                Ok(response) => Attempt::Answered(response),
-                Err(NoAnswer::Unreachable) => Attempt::Refused,
-                Err(NoAnswer::Lost) => Attempt::Silent,
-            };
-        }
-    }
-}
-
-/// What came of asking one node.
-enum Attempt<P> {
-    Answered(P),
-    /// It was down; nothing was done.
-    Refused,
-    /// It may have done something.
-    Silent,
 }
 
 impl<N: Node> Clone for Client<N> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.shared))
-    }
-}
-
-impl<N: Node> Drop for Client<N> {
-    fn drop(&mut self) {
-        self.shared.unregister(self.seat);
+        Self::by(self.way.clone())
     }
 }

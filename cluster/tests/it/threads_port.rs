@@ -2,7 +2,9 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use cluster::threads::{CallError, Client};
 use cluster::{Fault, NoAnswer, Port, ReplyTo, Sink};
 
 use crate::scribe::{Answer, Ask, Config, Scribe, n};
@@ -86,4 +88,23 @@ fn a_dropped_reply_is_a_lost_one() {
     let (sink, ends) = told();
     drop(ReplyTo::new(sink as Arc<dyn Sink<Answer>>, 7));
     assert_eq!(ends.recv_timeout(LONG), Ok((7, Err(NoAnswer::Lost))));
+}
+
+/// A client over a port does what one of the threads does: it is answered, told what was not done, and
+/// goes on to whoever is up; a late answer to a call that was given up is not taken for that of the next.
+#[test]
+fn a_client_goes_by_any_port() {
+    let mut cluster = start(3, Config::default());
+    let mut client = Client::over(cluster.port());
+    assert_eq!(client.members(), [n(1), n(2), n(3)]);
+    assert_eq!(client.call(n(2), Ask::Append(1), LONG), Ok(Answer::Done));
+    inject(&mut cluster, Fault::Pause { node: n(2) });
+    let given_up = client.call(n(2), Ask::Count, Duration::ZERO);
+    assert!(matches!(given_up, Err(CallError::Unknown { .. })), "{given_up:?}");
+    inject(&mut cluster, Fault::Resume { node: n(2) });
+    assert_eq!(client.call(n(2), Ask::Append(2), LONG), Ok(Answer::Done));
+    inject(&mut cluster, Fault::Crash { node: n(1) });
+    let refused = client.call(n(1), Ask::Append(3), LONG);
+    assert!(matches!(refused, Err(CallError::Unavailable { .. })), "{refused:?}");
+    assert_eq!(client.clone().ask(Ask::Append(4), LONG), Ok(Answer::Done), "at another");
 }

@@ -1,0 +1,134 @@
+//! What is asked of a cluster that runs.
+
+use std::time::Duration;
+
+use cluster::cli::{Peers, span, table};
+use cluster::threads::Client;
+use quorum::{Replica, Reply, Request, StoreError};
+
+/// Which cluster, and how long to try.
+#[derive(clap::Args)]
+struct Whom {
+    #[command(flatten)]
+    peers: Peers,
+    /// How long to try
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
+    timeout: Duration,
+}
+
+impl Whom {
+    fn client(&self) -> anyhow::Result<Client<Replica>> {
+        Ok(Client::over(self.peers.connect()?))
+    }
+
+    /// What any node that is up answers.
+    fn ask(&self, request: Request) -> anyhow::Result<Reply> {
+        let said = self.client()?.ask(request, self.timeout).map_err(StoreError::from)?;
+        Ok(said.map_err(StoreError::from)?)
+    }
+
+    fn write(&self, request: Request) -> anyhow::Result<()> {
+        match self.ask(request)? {
+            Reply::Written { version, guarantee } => println!("{version:?}, {guarantee:?}"),
+            Reply::Value { .. } | Reply::Status(_) => anyhow::bail!("another question is answered"),
+        }
+        Ok(())
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+impl Status {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let mut store = quorum::Store::new(self.whom.client()?, self.whom.timeout);
+        let mut answered = false;
+        let mut rows = Vec::new();
+        for (id, at) in self.whom.peers.nodes() {
+            let [says, keys, hints, sees] = match store.status(id) {
+                Ok(status) => {
+                    answered = true;
+                    let live = status.live.iter().filter(|(_, live)| *live);
+                    let live: Vec<_> = live.map(|(node, _)| node.to_string()).collect();
+                    let guarantee = format!("{:?}", status.guarantee).to_lowercase();
+                    [guarantee, status.keys.to_string(), status.hints.to_string(), live.join(" ")]
+                }
+                Err(error) => [error.to_string(), String::new(), String::new(), String::new()],
+            };
+            rows.push([id.to_string(), at.to_string(), says, keys, hints, sees]);
+        }
+        let head = ["node", "address", "promises", "keys", "hints", "believes live"];
+        print!("{}", table(head, &rows));
+        anyhow::ensure!(answered, "no node answers");
+        Ok(())
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    whom: Whom,
+    /// How many replicas must answer, if not the store's R
+    #[arg(long, value_name = "R")]
+    quorum: Option<usize>,
+    /// Which key
+    key: String,
+}
+
+impl Get {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let request = Request::Get { key: self.key.as_str().into(), read_quorum: self.quorum };
+        match self.whom.ask(request)? {
+            Reply::Value { value: Some(value), version, guarantee } => {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                println!("{value}\n{version:?}, {guarantee:?}");
+                Ok(())
+            }
+            Reply::Value { value: None, .. } => anyhow::bail!("{} holds nothing", self.key),
+            Reply::Written { .. } | Reply::Status(_) => {
+                anyhow::bail!("another question is answered")
+            }
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Put {
+    #[command(flatten)]
+    whom: Whom,
+    /// How many replicas must have it on their disks, if not the store's W
+    #[arg(long, value_name = "W")]
+    quorum: Option<usize>,
+    /// Which key
+    key: String,
+    /// What it is to hold
+    value: String,
+}
+
+impl Put {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let (key, value) = (self.key.as_str().into(), self.value.as_str().into());
+        self.whom.write(Request::Put { key, value, write_quorum: self.quorum })
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Del {
+    #[command(flatten)]
+    whom: Whom,
+    /// How many replicas must have it on their disks, if not the store's W
+    #[arg(long, value_name = "W")]
+    quorum: Option<usize>,
+    /// Which key
+    key: String,
+}
+
+impl Del {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let key = self.key.as_str().into();
+        self.whom.write(Request::Delete { key, write_quorum: self.quorum })
+    }
+}
