@@ -1,9 +1,10 @@
 //! What a node refuses.
 
 use cluster::NodeId;
+use serde::{Deserialize, Serialize};
 
 /// Why a request was not carried out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum Error {
     /// The node does not act as leader. Nothing was done, and nothing will be.
     #[error("this node does not lead{}", follows(*.leader))]

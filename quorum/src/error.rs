@@ -1,7 +1,9 @@
 //! Why a request was not done, and what that means for the data.
 
+use serde::{Deserialize, Serialize};
+
 /// Why a request has no other answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum Error {
     /// Too few of the key's replicas are believed live. Said at once; nothing was written.
     #[error("{live} of the key's replicas are live, {needed} are needed; nothing was written")]
