@@ -63,7 +63,7 @@
 //! what a connection itself takes: some hundred bytes, and with TLS some tens of KiB.
 //!
 //! # Secrecy
-//! With [`Tls`] both sides show certificates of one authority, and a node's must be for its own name in
+//! With `Tls` both sides show certificates of one authority, and a node's must be for its own name in
 //! its own cluster. Without, a server listens on loopback only, unless it is told to do so
 //! [`insecurely`](Builder::insecurely): who can connect can do all that a client, and a node, can.
 //!

@@ -74,6 +74,12 @@ impl Options {
         }
     }
 
+    /// Whether disks are to tell that they have synced what they have not, as one planted bug has it: for
+    /// worlds elsewhere that take the same bug.
+    pub fn syncs_too_soon(&self) -> bool {
+        self.planted.is(Mutant::SyncsTooSoon)
+    }
+
     /// The same with a bug in the world.
     #[cfg(feature = "mutants")]
     pub fn plant(self, mutant: Mutant) -> Self {

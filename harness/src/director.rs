@@ -67,8 +67,20 @@ impl Director {
         wanted: &Move,
     ) -> Result<(), Unsupported> {
         self.look(subject);
+        if let Move::Retire(whom) = wanted {
+            return self.retire(subject, *whom);
+        }
         let faults = self.faults_of(subject, wanted);
         self.inject(subject, faults)
+    }
+
+    fn retire(&mut self, subject: &mut dyn Subject, whom: Whom) -> Result<(), Unsupported> {
+        for node in self.nodes(subject, whom) {
+            subject.retire(node)?;
+            // From here on it is as one that crashed.
+            self.account.note(subject.now(), &Fault::Crash { node });
+        }
+        Ok(())
     }
 
     /// Repairs everything that can be.
@@ -142,7 +154,7 @@ impl Director {
             }
             Move::Wipe(whom) => each(*whom, &|node| Fault::Wipe { node }),
             Move::HealCore => self.heal_core(),
-            Move::CrashClient { .. } | Move::PauseClient { .. } => Vec::new(),
+            Move::Retire(_) | Move::CrashClient { .. } | Move::PauseClient { .. } => Vec::new(),
         }
     }
 

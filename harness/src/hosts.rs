@@ -8,14 +8,15 @@
 //! ```
 //!
 //! An [`Inhabitant`] says how a program is started and how its clients speak to it; [`Cluster`] does
-//! the rest. Where root and the tools are there ([`available`]), each node has a network namespace of
+//! the rest. Our own patterns are [`Resident`]s: the program that judges them, started again as a node
+//! ([`become_node`]). Where root and the tools are there ([`available`]), each node has a network namespace of
 //! its own ([`Kind::Namespaces`]); elsewhere all share the loopback interface
 //! ([`Kind::Loopback`]), and relays of ours stand between nodes that can be told their addresses.
 //!
 //! # What becomes of a fault
 //! | fault | in namespaces | on loopback |
 //! |---|---|---|
-//! | crash, loss of power | kill -9, of all at once: what was written and not synced **survives** in the page cache | the same |
+//! | crash, loss of power | kill -9, of all at once. Of a resident, what was written and not synced is gone, as when the power goes; of a foreign program it **survives** in the page cache | the same |
 //! | pause, resume | SIGSTOP, SIGCONT | the same |
 //! | partition, one-way cut | the kernel drops every packet of that way, acknowledgements of the other way among them: a connection still carries what fits in its window | bytes of that way wait, and arrive after the cut |
 //! | loss | that share of packets; TCP sends them again, so messages come late. For every twenty of them one more is answered by a reset, so messages are lost with their connection | refused |
@@ -23,7 +24,17 @@
 //! | delay, reordering | that share of packets is held back and overtaken; TCP puts them in order, so messages come late | that share of pieces waits, and with it what follows |
 //! | full disk | the directory is a file system in memory that cannot grow | refused |
 //! | wiped node | its directory is emptied | the same |
-//! | slow, stalled, torn disks; rot; clocks; a crash after so many effects | refused | refused |
+//!
+//! These are possible because a resident does them to itself, wherever it stands; of a foreign program
+//! they are refused:
+//!
+//! | fault | of a resident |
+//! |---|---|
+//! | slow, stalled disk | each sync takes longer, or does not return; the node's own thread waits for it, as it would |
+//! | torn disk | the first half of every write reaches the file at once, the rest with the sync |
+//! | rot | a batch of records in its files is damaged, overwritten by another, or zeroed: the last one only if that is meant |
+//! | clocks | those that the node is handed drift and jump |
+//! | crash after so many effects | the node dies there, and its process at once after it |
 //!
 //! What is refused is [`Unsupported`](::cluster::Unsupported), and the suite lists it as what that
 //! cell cannot take.
@@ -47,6 +58,7 @@ mod namespaces;
 mod process;
 mod relay;
 mod relays;
+mod resident;
 mod rules;
 mod space;
 mod tool;
@@ -55,8 +67,10 @@ use std::fmt;
 use std::sync::OnceLock;
 
 pub use self::cluster::Cluster;
-pub use self::inhabitant::{Client, Inhabitant, Look, Seat};
+pub use self::inhabitant::{Client, Ills, Inhabitant, Look, Seat};
 pub use self::process::Launch;
+pub(crate) use self::resident::serve;
+pub use self::resident::{Post, Resident, Resides, Serve, Voice, become_node};
 pub use self::tool::find;
 
 /// What the nodes of a cluster of processes stand on.

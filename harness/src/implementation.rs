@@ -1,6 +1,7 @@
 //! What can be put under test.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use cluster::{InvalidConfig, sim};
 use serde::{Deserialize, Serialize};
 
 use crate::guarantee::Guarantee;
+use crate::hosts::{self, Resident, Resides, Serve};
 use crate::subject::{InSim, InThreads, Pattern, Subject};
 use crate::vocabulary::ReadPath;
 
@@ -20,7 +22,7 @@ pub enum World {
     /// A thread a node, real time.
     Threads,
     /// A process a node, each on a host of its own where that can be made, real time: see
-    /// [`hosts`](crate::hosts).
+    /// [`hosts`].
     Net,
 }
 
@@ -77,12 +79,15 @@ pub struct Setting {
     /// Whether disks are to be filled: in the world of processes, each node then has a small disk of
     /// its own.
     pub small_disks: bool,
+    /// The program whose processes are nodes, in the world of processes: it calls
+    /// [`become_node`](crate::hosts::become_node). This one if none, which must do the same.
+    pub program: Option<PathBuf>,
 }
 
 impl Setting {
     /// `nodes` nodes in `world`, decided by `seed`, in a simulated world as it usually is.
     pub fn new(world: World, nodes: usize, seed: u64) -> Self {
-        Self { world, nodes, sim: sim::Options::seeded(seed), small_disks: false }
+        Self { world, nodes, sim: sim::Options::seeded(seed), small_disks: false, program: None }
     }
 }
 
@@ -117,9 +122,29 @@ pub struct Implementation {
     pub grace: Duration,
     /// Starts it.
     pub start: Arc<Start>,
+    /// Makes a process one of its nodes, if it lives among processes and is ours.
+    pub serve: Option<Arc<Serve>>,
 }
 
 impl Implementation {
+    /// The same, among processes too, as nodes of `P`. Only for what [`all`](crate::implementations::all)
+    /// lists, configured so: a process is told its name, and looks the rest up there.
+    pub(crate) fn among_processes<P: Resides>(
+        self,
+        config: <P::Node as cluster::Node>::Config,
+    ) -> Self {
+        let (name, elsewhere) = (self.name, self.start);
+        let start: Arc<Start> = Arc::new(move |setting| match setting.world {
+            World::Net => {
+                let resident = Resident::<P>::new(name, setting)?;
+                Ok(Box::new(hosts::Cluster::start(resident, setting)?))
+            }
+            World::Sim | World::Threads => elsewhere(setting),
+        });
+        let serve: Arc<Serve> = Arc::new(move |post| hosts::serve::<P>(config.clone(), post));
+        Self { start, serve: Some(serve), worlds: &World::ALL, ..self }
+    }
+
     /// Whether the suite looks at `guarantee` at all.
     pub fn judges(&self, guarantee: Guarantee) -> bool {
         self.claims.contains(&guarantee) || self.disclaims.contains(&guarantee)

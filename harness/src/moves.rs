@@ -94,6 +94,9 @@ impl Split {
 pub enum Move {
     /// They die (kill -9).
     Crash(Whom),
+    /// They are told to stop, as by SIGTERM, and end when they have handed over what they hold and answered
+    /// what they were asked. Only processes can be told.
+    Retire(Whom),
     /// They die once they have carried out so many more effects: between a write and a message, too.
     CrashAfter {
         /// Who.
@@ -175,6 +178,7 @@ impl Move {
         match self {
             Self::Restart(_) | Self::Resume(_) | Self::Heal | Self::HealCore => 0,
             Self::Crash(whom)
+            | Self::Retire(whom)
             | Self::CrashAfter { whom, .. }
             | Self::Pause(whom)
             | Self::Clock { whom, .. }

@@ -57,6 +57,16 @@ pub trait Subject: Cluster<Request = Op, Response = Answer> {
         Vec::new()
     }
 
+    /// Tells `node` to stop, as by SIGTERM, in worlds of processes; it ends in its own time, and may be
+    /// started again at once.
+    ///
+    /// # Errors
+    /// [`Unsupported`] elsewhere.
+    fn retire(&mut self, node: NodeId) -> Result<(), Unsupported> {
+        let reason = "there is no process that could be told to stop";
+        Err(Unsupported { fault: format!("the retirement of {node}"), reason })
+    }
+
     /// From now on keep an event for everything that happens, in worlds that can.
     fn start_trace(&mut self) {}
 
@@ -78,6 +88,12 @@ pub trait Pattern: Send + Sync + 'static {
 
     /// The suite's word for `response`.
     fn answer(response: <Self::Node as Node>::Response) -> Answer;
+
+    /// What a node is asked before it is stopped, so that it hands over what it holds, if there is such a
+    /// thing.
+    fn farewell() -> Option<<Self::Node as Node>::Request> {
+        None
+    }
 
     /// Looks at the node that has just taken a step in the simulated world, and at as many of all
     /// nodes that are up as it takes.

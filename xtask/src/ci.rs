@@ -37,6 +37,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let report = ["--report", "target/report", "--mutants", "target/mutants.json"];
     let mut conformance = cargo(&["xtask", "conformance"]);
     step("conformance", conformance.args(report))?;
+    let mut conformance = cargo(&["xtask", "conformance", "--world", "net"]);
+    step("conformance of processes", &mut conformance)?;
     let (first, count) = (fresh_seed().to_string(), FRESH.to_string());
     let fresh = ["--world", "sim", "--first-seed", &first, "--seeds", &count];
     let mut conformance = cargo(&["xtask", "conformance", "--scenario", "swarm"]);

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use harness::case::Case;
 use harness::hosts;
-use harness::implementation::{Implementation, Setting, World};
+use harness::implementation::{Implementation, NODE_WORLDS, Setting, World};
 use harness::implementations::RIVALS;
 use harness::page::Killed;
 use harness::report;
@@ -45,7 +45,8 @@ pub(crate) struct Args {
     /// Only this scenario; may be given several times
     #[arg(long, short, value_parser = PossibleValuesParser::new(Scenario::names()))]
     scenario: Vec<String>,
-    /// Only this world; may be given several times
+    /// Only this world; may be given several times. Unless `net` is asked for, only who lives nowhere else
+    /// is judged among processes
     #[arg(long, short, value_parser = PossibleValuesParser::new(World::ALL.map(World::name)))]
     world: Vec<String>,
     /// How many seeds each simulated cell is run with
@@ -177,17 +178,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn select(args: &Args) -> anyhow::Result<Selection> {
     let chosen =
         |chosen: &[String], name: &str| chosen.is_empty() || chosen.iter().any(|it| it == name);
-    let implementations = judged(&args.implementation, args.rivals)?;
+    let mut implementations = judged(&args.implementation, args.rivals)?;
+    if args.world.is_empty() {
+        implementations.iter_mut().for_each(spare_processes);
+    }
     let scenarios = scenario::ALL
         .iter()
         .copied()
         .filter(|scenario| chosen(&args.scenario, scenario.name))
         .collect();
-    let worlds = match (args.world.is_empty(), args.seed) {
+    let mut worlds: Vec<World> = match (args.world.is_empty(), args.seed) {
         // A seed means something only where it decides everything.
         (true, Some(_)) => vec![World::Sim],
         _ => World::ALL.into_iter().filter(|world| chosen(&args.world, world.name())).collect(),
     };
+    // Asked for or not, a world in which nobody lives has no table.
+    worlds.retain(|world| implementations.iter().any(|one| one.worlds.contains(world)));
     check_hosts(&implementations, &worlds)?;
     if let Some(nodes) = args.nodes {
         for implementation in &implementations {
@@ -207,6 +213,13 @@ fn select(args: &Args) -> anyhow::Result<Selection> {
         span_real: Duration::from_millis(args.scenario_time_real),
         span_net: Duration::from_millis(args.scenario_time_net),
     })
+}
+
+/// What lives elsewhere too is judged among processes only when that is asked for: it takes its time.
+fn spare_processes(implementation: &mut Implementation) {
+    if implementation.worlds.contains(&World::Sim) {
+        implementation.worlds = NODE_WORLDS;
+    }
 }
 
 /// Says so if processes are to be judged and have no hosts of their own here.

@@ -46,6 +46,8 @@ enum Command {
 /// Exit codes: 0 all is well, 1 a claim was broken (or a history is not what it should be), 2 the
 /// command could not be carried out, or a step of it failed.
 fn main() -> ExitCode {
+    // Clusters of processes are made of this program.
+    harness::hosts::become_node();
     run(Cli::parse().command).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::from(2)

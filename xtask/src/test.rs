@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     mutants.extend(["--features", "bully/mutants,raft/mutants,dlock/mutants,quorum/mutants"]);
     mutants.extend(["--features", "cluster/mutants,harness/mutants,wal/mutants"]);
-    mutants.extend(["--test", "it", "--test", "page", "mutants"]);
+    mutants.extend(["--test", "it", "--test", "page", "--test", "hosts", "mutants"]);
     if filter.is_none() {
         step("planted bugs are caught", &mut cargo(&mutants))?;
     }

@@ -11,7 +11,7 @@ use crate::{InvalidConfig, NodeId};
 /// The name of a cluster: what keeps nodes and clients of one from talking to another by mistake.
 ///
 /// One to 63 of `a` to `z`, `0` to `9` and `-`, with no `-` at either end: so it can be part of a host's
-/// name, and of a certificate's (see [`Tls`](super::Tls)).
+/// name, and of a certificate's (see `Tls`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClusterId(String);

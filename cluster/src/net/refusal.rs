@@ -36,7 +36,7 @@ pub enum Reason {
     /// It is an earlier life of a node that was met in a later one: a copy of its disk, or a process
     /// that was thought to be dead.
     Incarnation = 6,
-    /// Its certificate is none that was asked for: see [`Tls`](super::Tls).
+    /// Its certificate is none that was asked for: see `Tls`.
     Certificate = 7,
     /// It sent what makes no sense: a wrong checksum, an unknown kind of frame or one out of place, a
     /// body that cannot be read.

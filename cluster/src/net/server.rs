@@ -30,11 +30,11 @@ use super::remote::Remote;
 use super::tls::Tls;
 use super::unsent::Unsent;
 use super::{Spoken, StartError, chance, node_map};
-use crate::store::Journal;
+use crate::store::{Journal, Opened, Store};
 use crate::threads::host::{self, Control, Host, Mail};
 use crate::threads::medium::{Medium, Opener};
 use crate::threads::{Options, Refusal};
-use crate::{Emitted, InvalidConfig, Members, NodeId, NodeState, Rng};
+use crate::{Emitted, Fault, InvalidConfig, Members, NodeId, NodeState, Rng, Unsupported};
 
 /// How many connections may wait to be taken.
 const BACKLOG: i32 = 4096;
@@ -175,6 +175,26 @@ impl<N: Spoken> Server<N> {
         receiver
     }
 
+    /// Makes something go wrong with its node, for tests: its clocks ([`Fault::Clock`]), or a crash of
+    /// the node, not of the process, after so many effects ([`Fault::CrashAfter`]), which
+    /// [`Fault::Restart`] calls off.
+    ///
+    /// # Errors
+    /// [`Unsupported`], of any other fault and of another node's; nothing has changed then.
+    pub fn inject(&self, fault: &Fault) -> Result<(), Unsupported> {
+        let control = match fault {
+            Fault::Clock { node, clock } if *node == self.id() => Control::Clock(*clock),
+            Fault::CrashAfter { node, effects } if *node == self.id() => {
+                Control::CrashAfter(*effects)
+            }
+            Fault::Restart { node } if *node == self.id() => Control::Restart,
+            _ => return Err(Unsupported::new(fault, "a server makes no such thing happen")),
+        };
+        // A host that is gone has nothing left to go wrong.
+        let _ = self.inside.entrance.inbox.send(Mail::Control(control));
+        Ok(())
+    }
+
     /// Stops it as one stops a process that is wanted again: lets the pattern hand over what it holds (a
     /// lead, say) by `hand_over`; from then on turns every new request away, with nothing done; and stops
     /// when those under way are answered, or after `patience`.
@@ -253,17 +273,27 @@ impl<N: Spoken> Builder<N> {
     }
 
     /// Keeps a journal in this directory, which is this node's alone, and a file that says so.
-    pub fn directory(mut self, path: impl Into<PathBuf>) -> Self
+    pub fn directory(self, path: impl Into<PathBuf>) -> Self
     where
         N::Record: Serialize + DeserializeOwned,
     {
         let path = path.into();
         let journal = path.join("journal");
+        self.directory_on(path, move || Journal::open(&journal))
+    }
+
+    /// Keeps its records in the store that `open` opens whenever the node boots, on the node's own
+    /// thread; and in this directory, which is this node's alone, a file that says so.
+    pub fn directory_on<S: Store<N::Record> + 'static>(
+        mut self,
+        path: impl Into<PathBuf>,
+        open: impl Fn() -> Opened<S, N::Record> + Send + Sync + 'static,
+    ) -> Self {
         let open = move |_| {
-            let (store, records) = Journal::open(&journal)?;
-            Ok((Box::new(store) as Box<dyn crate::store::Store<N::Record>>, records))
+            let (store, records) = open()?;
+            Ok((Box::new(store) as Box<dyn Store<N::Record>>, records))
         };
-        self.directory = Some((path, Arc::new(open)));
+        self.directory = Some((path.into(), Arc::new(open)));
         self
     }
 

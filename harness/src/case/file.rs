@@ -193,7 +193,7 @@ impl Case {
     ///
     /// | `do` | further fields |
     /// |---|---|
-    /// | `crash`, `pause`, `wipe` | `node` (`"any"`) |
+    /// | `crash`, `pause`, `wipe`; `retire` (SIGTERM, among processes) | `node` (`"any"`) |
     /// | `restart`, `resume` | `node` (`"all"`) |
     /// | `crash-after` | `node`, `effects`: how many writes, messages and answers later |
     /// | `power-loss`, `heal`, `heal-core` | |

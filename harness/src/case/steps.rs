@@ -57,7 +57,7 @@ const JUMP_MAX: i64 = 100 * 366 * 24 * 3_600 * 1_000;
 /// Every `do`, for error messages.
 const DEEDS: &str = "crash, crash-after, restart, pause, resume, power-loss, isolate-leader, \
     isolate-followers, halves, ring, bridge, chain, blind-pair, deafen-leader, mute-leader, partition, cut, heal, \
-    links, clock, skew-clocks, disk, rot, wipe, heal-core, crash-client, pause-client";
+    links, clock, skew-clocks, disk, rot, wipe, retire, heal-core, crash-client, pause-client";
 
 impl RawStep {
     /// The step that it says, for a cluster of `nodes` nodes; `place` is where it stands.
@@ -134,6 +134,7 @@ impl RawStep {
                 Move::Rot { whom: self.whom(nodes)?, at_ppm, damage }
             }
             "wipe" => Move::Wipe(self.whom(nodes)?),
+            "retire" => Move::Retire(self.whom(nodes)?),
             "heal-core" => Move::HealCore,
             "crash-client" => Move::CrashClient { holding: optional(&mut self.holding) },
             "pause-client" => Move::PauseClient {
@@ -280,6 +281,7 @@ impl RawStep {
                 self.aim(*whom, "rot")
             }
             Move::Wipe(whom) => self.aim(*whom, "wipe"),
+            Move::Retire(whom) => self.aim(*whom, "retire"),
             Move::HealCore => "heal-core",
             Move::CrashClient { holding } => {
                 self.holding = unless_default(*holding);

@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cluster::{
-    ClockFault, Completion, Cuts, DiskFault, Epoch, Fault, InvalidConfig, LinkFault, Members,
-    NoAnswer, NodeId, NodeState, RequestId, Role, Standing, Timestamp, Unsupported,
+    ClockFault, Completion, Cuts, Damage, DiskFault, Epoch, Fault, InvalidConfig, LinkFault,
+    Members, NoAnswer, NodeId, NodeState, RequestId, Role, Standing, Timestamp, Unsupported,
 };
 use nix::sys::signal::Signal;
 
@@ -20,7 +20,7 @@ use crate::vocabulary::{Answer, Op};
 use super::Kind;
 use super::dir::ClusterDir;
 use super::ground::{Ground, Vantage, Wanted};
-use super::inhabitant::{Client, Inhabitant, Look, Seat};
+use super::inhabitant::{Client, Ills, Inhabitant, Look, Seat};
 use super::lane::Lane;
 use super::process::{Process, tail};
 
@@ -28,6 +28,11 @@ use super::process::{Process, tail};
 const BIRTH: Duration = Duration::from_secs(30);
 /// How often it is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
+/// How long a node that was started may take until it runs, and how often it is looked at.
+const AWAKENING: Duration = Duration::from_secs(2);
+const GLANCE_AT_ONE: Duration = Duration::from_millis(2);
+/// How long a process that was told to stop may take.
+const RETIREMENT: Duration = Duration::from_secs(10);
 /// How many clusters run at once on this machine; whoever wants more waits.
 const CLUSTERS_MAX: usize = 4;
 
@@ -53,10 +58,25 @@ pub struct Cluster<I: Inhabitant> {
 struct Node<C> {
     process: Option<Process>,
     paused: bool,
+    /// It was told to stop.
+    retiring: bool,
+    ills: Ills,
     /// What it calls itself.
     name: u64,
     client: Arc<C>,
     lane: Lane,
+}
+
+impl<C> Node<C> {
+    /// Waits until a process that was told to stop has ended, and ends one that does not.
+    fn end(&mut self) {
+        let give_up = Instant::now() + RETIREMENT;
+        while self.process.as_mut().is_some_and(Process::lives) && Instant::now() < give_up {
+            std::thread::sleep(GLANCE_AT_ONE);
+        }
+        self.process = None;
+        self.retiring = false;
+    }
 }
 
 /// The right to run a cluster.
@@ -116,7 +136,7 @@ impl<I: Inhabitant> Cluster<I> {
         };
         let ground = Ground::new(&homes, &wanted).map_err(broken)?;
         let processes = (0..homes.len())
-            .map(|place| spawn(&inhabitant, &ground, place))
+            .map(|place| spawn(&inhabitant, &ground, place, &Ills::default()))
             .collect::<io::Result<Vec<Process>>>()
             .map_err(broken)?;
         let clients: Vec<_> =
@@ -130,6 +150,8 @@ impl<I: Inhabitant> Cluster<I> {
         let nodes = nodes.map(|((process, client), look)| Node {
             process: Some(process),
             paused: false,
+            retiring: false,
+            ills: Ills::default(),
             name: look.name,
             lane: Lane::new(&client, &vantage, start, &sender),
             client,
@@ -194,19 +216,60 @@ impl<I: Inhabitant> Cluster<I> {
     }
 
     fn crash(&mut self, place: usize) {
-        self.nodes[place].process = None;
+        let node = &mut self.nodes[place];
+        node.process = None;
+        node.retiring = false;
     }
 
     fn restart(&mut self, place: usize, fault: &Fault) -> Result<(), Unsupported> {
         let node = &mut self.nodes[place];
+        if node.retiring {
+            node.end();
+        }
         // One that died by itself is not there any more.
-        if !node.process.as_mut().is_some_and(Process::lives) {
-            let refused = |_| Unsupported::new(fault, "the process cannot be started again");
-            let process = spawn(&self.inhabitant, &self.ground, place).map_err(refused)?;
-            node.process = Some(process);
-            node.paused = false;
+        if node.process.as_mut().is_some_and(Process::lives) {
+            // It may have been told to die.
+            return if self.inhabitant.obeys() { self.order(place, fault) } else { Ok(()) };
+        }
+        let refused = |_| Unsupported::new(fault, "the process cannot be started again");
+        let process = spawn(&self.inhabitant, &self.ground, place, &node.ills).map_err(refused)?;
+        node.process = Some(process);
+        node.paused = false;
+        if self.inhabitant.obeys() {
+            self.await_awake(place);
         }
         Ok(())
+    }
+
+    /// Waits until a node that was started runs, or has died of what it found.
+    fn await_awake(&mut self, place: usize) {
+        let node = &mut self.nodes[place];
+        let give_up = Instant::now() + AWAKENING;
+        let vantage = self.ground.vantage();
+        // What its disk does not let go on will not.
+        while !node.ills.disk.stalled
+            && node.process.as_mut().is_some_and(Process::lives)
+            && look(&vantage, &*node.client).is_none()
+            && Instant::now() < give_up
+        {
+            std::thread::sleep(GLANCE_AT_ONE);
+        }
+    }
+
+    /// Has the process at `place`, if it lives, make `fault` happen to itself.
+    fn order(&mut self, place: usize, fault: &Fault) -> Result<(), Unsupported> {
+        let node = &mut self.nodes[place];
+        if !node.process.as_mut().is_some_and(Process::lives) {
+            return Ok(());
+        }
+        let ordered = self.ground.vantage().visit(|| node.client.order(fault, node.paused));
+        match ordered.unwrap_or(Err("it cannot be reached")) {
+            // It may have died of an earlier one.
+            Err(why) if node.process.as_mut().is_some_and(Process::lives) => {
+                Err(Unsupported::new(fault, why))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Kills every process, all at once, as far as one can; waiting comes after.
@@ -242,13 +305,50 @@ impl<I: Inhabitant> Cluster<I> {
         Ok(())
     }
 
-    fn disk(&self, place: usize, fault: &Fault, disk: DiskFault) -> Result<(), Unsupported> {
-        let DiskFault { slow, stalled, full, torn } = disk;
-        if !slow.is_zero() || stalled || torn {
+    fn disk(&mut self, place: usize, fault: &Fault, disk: DiskFault) -> Result<(), Unsupported> {
+        let bad = disk != DiskFault { full: disk.full, ..DiskFault::default() };
+        if bad && !self.inhabitant.obeys() {
             let why = "the disk of this machine is no slower, and tears nothing, for one process";
             return Err(Unsupported::new(fault, why));
         }
-        self.ground.fill(place, full).map_err(|why| Unsupported::new(fault, why))
+        self.ground.fill(place, disk.full).map_err(|why| Unsupported::new(fault, why))?;
+        self.nodes[place].ills.disk = disk;
+        if self.inhabitant.obeys() { self.order(place, fault) } else { Ok(()) }
+    }
+
+    fn clock(&mut self, place: usize, fault: &Fault, clock: ClockFault) -> Result<(), Unsupported> {
+        if !self.inhabitant.obeys() {
+            let sound = clock == ClockFault::default();
+            let why = "a process reads the clock of the system";
+            return if sound { Ok(()) } else { Err(Unsupported::new(fault, why)) };
+        }
+        let ill = &mut self.nodes[place].ills.clock;
+        ill.drift_ppm = clock.drift_ppm;
+        ill.jump_nanos = ill.jump_nanos.saturating_add(clock.jump_nanos);
+        self.order(place, fault)
+    }
+
+    fn crash_after(&mut self, place: usize, fault: &Fault) -> Result<(), Unsupported> {
+        if !self.inhabitant.obeys() {
+            return Err(Unsupported::new(fault, "nobody counts what a process does"));
+        }
+        self.order(place, fault)
+    }
+
+    fn rot(
+        &self,
+        place: usize,
+        fault: &Fault,
+        at_ppm: u32,
+        damage: Damage,
+    ) -> Result<(), Unsupported> {
+        if !self.inhabitant.obeys() {
+            return Err(Unsupported::new(fault, "nobody knows the records in its files"));
+        }
+        let dir = &self.ground.seats()[place].dir;
+        let inhabitant = &self.inhabitant;
+        let rotten = self.ground.with_disk(place, || inhabitant.rot(dir, at_ppm, damage));
+        rotten.and_then(|it| it).map_err(|_| Unsupported::new(fault, "its files cannot be changed"))
     }
 
     /// The node that calls itself `name`.
@@ -271,9 +371,14 @@ fn homes(nodes: &[NodeId], dir: &Path) -> io::Result<Vec<(NodeId, PathBuf)>> {
     nodes.iter().map(home).collect()
 }
 
-fn spawn<I: Inhabitant>(inhabitant: &I, ground: &Ground, place: usize) -> io::Result<Process> {
+fn spawn<I: Inhabitant>(
+    inhabitant: &I,
+    ground: &Ground,
+    place: usize,
+    ills: &Ills,
+) -> io::Result<Process> {
     let seat = &ground.seats()[place];
-    let launch = inhabitant.launch(seat, &ground.peers_of(place));
+    let launch = inhabitant.launch(seat, &ground.peers_of(place), ills);
     Process::spawn(&ground.prefix(place), &launch, &log_of(seat))
 }
 
@@ -398,15 +503,14 @@ impl<I: Inhabitant> cluster::Cluster for Cluster<I> {
             Fault::Partition { .. } | Fault::Cut { .. } | Fault::Heal => self.cut(fault)?,
             Fault::Links(links) => self.link(fault, *links)?,
             Fault::Disk { node, disk } => self.disk(self.place_of(*node, fault)?, fault, *disk)?,
-            Fault::Clock { clock, .. } if *clock == ClockFault::default() => {}
-            Fault::Clock { .. } => {
-                return Err(Unsupported::new(fault, "a process reads the clock of the system"));
+            Fault::Clock { node, clock } => {
+                self.clock(self.place_of(*node, fault)?, fault, *clock)?;
             }
-            Fault::CrashAfter { .. } => {
-                return Err(Unsupported::new(fault, "nobody counts what a process does"));
+            Fault::CrashAfter { node, .. } => {
+                self.crash_after(self.place_of(*node, fault)?, fault)?;
             }
-            Fault::Rot { .. } => {
-                return Err(Unsupported::new(fault, "nobody knows the records in its files"));
+            Fault::Rot { node, at_ppm, damage } => {
+                self.rot(self.place_of(*node, fault)?, fault, *at_ppm, *damage)?;
             }
         }
         Ok(())
@@ -414,6 +518,19 @@ impl<I: Inhabitant> cluster::Cluster for Cluster<I> {
 }
 
 impl<I: Inhabitant> Subject for Cluster<I> {
+    fn retire(&mut self, node: NodeId) -> Result<(), Unsupported> {
+        let unsupported =
+            |reason| Unsupported { fault: format!("the retirement of {node}"), reason };
+        let place = self.index(node).ok_or_else(|| unsupported("there is no such node"))?;
+        let node = &mut self.nodes[place];
+        if let Some(process) = &node.process {
+            let refused = |_| unsupported("the process cannot be signalled");
+            process.signal(Signal::SIGTERM).map_err(refused)?;
+            node.retiring = true;
+        }
+        Ok(())
+    }
+
     fn said(&self) -> Vec<(NodeId, String)> {
         self.ground.seats().iter().map(|seat| (seat.id, tail(&log_of(seat)))).collect()
     }

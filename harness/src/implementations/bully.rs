@@ -13,7 +13,7 @@ use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 
 /// Majorities, epochs and leases: the default.
 pub fn guarded() -> Implementation {
-    with(Config::default())
+    with(Config::default()).among_processes::<Elections>(Config::default())
 }
 
 /// Guarded, configured so.
@@ -37,12 +37,14 @@ pub fn with(config: Config) -> Implementation {
         service_needs: majority,
         grace: Duration::from_millis(1_500),
         start: start_with::<Elections>(config),
+        serve: None,
     }
 }
 
 /// As the textbooks have it: the highest id that hears nobody higher leads.
 pub fn textbook() -> Implementation {
-    textbook_with(Config::default())
+    let config = Config::default().with_mode(Mode::Textbook);
+    textbook_with(config.clone()).among_processes::<Elections>(config)
 }
 
 /// The textbook's, otherwise configured so.
@@ -52,8 +54,7 @@ pub fn textbook_with(config: Config) -> Implementation {
         summary: "the highest id that hears nobody higher leads; no majority, no lease",
         claims: &[Guarantee::LeaderAgreement, Guarantee::HighestLeads, Guarantee::Availability],
         disclaims: &[Guarantee::ElectionSafety, Guarantee::NoSplitBrain],
-        start: start_with::<Elections>(config.with_mode(Mode::Textbook)),
-        ..guarded()
+        ..with(config.with_mode(Mode::Textbook))
     }
 }
 
@@ -79,6 +80,10 @@ impl Pattern for Elections {
             | Op::Renew { .. }
             | Op::Release { .. } => unreachable!("an election workload asks for leaders"),
         }
+    }
+
+    fn farewell() -> Option<Request> {
+        Some(Request::Resign)
     }
 
     fn answer(response: Response) -> Answer {

@@ -17,7 +17,8 @@ use crate::vocabulary::{Answer, Op, Outcome, Refusal};
 /// that a run of seconds has many.
 pub fn dlock() -> Implementation {
     let config = Config::default().with_ttl_min(Duration::from_millis(100));
-    with(config.with_snapshot_every(40).with_keep_behind(8))
+    let config = config.with_snapshot_every(40).with_keep_behind(8);
+    with(config.clone()).among_processes::<Locks>(config)
 }
 
 /// Locks, configured so.
@@ -49,6 +50,7 @@ pub fn with(config: Config) -> Implementation {
         service_needs: majority,
         grace: Duration::from_millis(1_200),
         start: start_with::<Locks>(config),
+        serve: None,
     }
 }
 

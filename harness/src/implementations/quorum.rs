@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_millis(1_500);
 
 /// R + W > N, tags, and write-back.
 pub fn tagged() -> Implementation {
-    with(Config::default())
+    with(Config::default()).among_processes::<Store>(Config::default())
 }
 
 /// R + W > N, tags and write-back, configured so.
@@ -46,11 +46,13 @@ pub fn with(config: Config) -> Implementation {
         service_needs: |nodes| nodes.saturating_sub(1),
         grace: GRACE,
         start: start_with::<Store>(config),
+        serve: None,
     }
 }
 
 /// R + W > N and tags, but a reader does not write back before it answers.
 pub fn regular() -> Implementation {
+    let config = Config::default().with_repair(Repair::Background);
     Implementation {
         name: "quorum-regular",
         summary: "N=3, R=2, W=2; tags, and repair in the background",
@@ -63,13 +65,14 @@ pub fn regular() -> Implementation {
             Guarantee::Availability,
         ],
         disclaims: &[Guarantee::Linearizability, Guarantee::MonotonicReads],
-        start: start_with::<Store>(Config::default().with_repair(Repair::Background)),
-        ..tagged()
+        ..with(config.clone())
     }
+    .among_processes::<Store>(config)
 }
 
 /// R + W > N, but the writer's wall clock is the version.
 pub fn wall_clock() -> Implementation {
+    let config = Config::default().with_versioning(Versioning::WallClock);
     Implementation {
         name: "quorum-clock",
         summary: "N=3, R=2, W=2; the last write wins, by the writer's wall clock",
@@ -81,13 +84,14 @@ pub fn wall_clock() -> Implementation {
             Guarantee::ReadYourWrites,
             Guarantee::Durability,
         ],
-        start: start_with::<Store>(Config::default().with_versioning(Versioning::WallClock)),
-        ..tagged()
+        ..with(config.clone())
     }
+    .among_processes::<Store>(config)
 }
 
 /// R + W ≤ N.
 pub fn partial() -> Implementation {
+    let config = Config::default().with_quorums(3, 1, 1);
     Implementation {
         name: "quorum-partial",
         summary: "N=3, R=1, W=1; a read may miss the last write",
@@ -99,9 +103,9 @@ pub fn partial() -> Implementation {
             Guarantee::ReadYourWrites,
             Guarantee::Durability,
         ],
-        start: start_with::<Store>(Config::default().with_quorums(3, 1, 1)),
-        ..tagged()
+        ..with(config.clone())
     }
+    .among_processes::<Store>(config)
 }
 
 /// The words and invariants of the quorum store.

@@ -19,7 +19,8 @@ use crate::vocabulary::{Answer, Membership, Op, Outcome, ReadPath, Refusal, Tick
 
 /// Raft as it comes, but for how often it takes snapshots, and with leases.
 pub fn raft() -> Implementation {
-    with(config().with_lease(DRIFT_PPM))
+    let config = config().with_lease(DRIFT_PPM);
+    with(config.clone()).among_processes::<Registry>(config)
 }
 
 /// The defaults, with snapshots so often that a run of seconds has many, in so small parts that a
@@ -61,6 +62,7 @@ pub fn with(config: Config<Registers>) -> Implementation {
         service_needs: majority,
         grace: Duration::from_millis(1_200),
         start: start_with::<Registry>(config),
+        serve: None,
     }
 }
 
@@ -72,7 +74,7 @@ pub struct Registers {
 }
 
 /// What the registers are asked.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Query {
     /// The value of this one.
     Value(u32),
@@ -81,7 +83,7 @@ pub enum Query {
 }
 
 /// What they answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Told {
     /// To [`Query::Value`].
     Value(Option<u64>),
@@ -162,6 +164,10 @@ impl Pattern for Registry {
                 unreachable!("a register workload asks for registers")
             }
         }
+    }
+
+    fn farewell() -> Option<Request<Registers>> {
+        Some(Request::Transfer { to: None })
     }
 
     fn answer(response: Response<Registers>) -> Answer {

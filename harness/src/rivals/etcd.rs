@@ -56,5 +56,6 @@ pub fn etcd() -> Result<Implementation, Absent> {
         start: Arc::new(move |setting| {
             Ok(Box::new(Cluster::start(Etcd { program: program.clone() }, setting)?))
         }),
+        serve: None,
     })
 }

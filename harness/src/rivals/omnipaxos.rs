@@ -70,5 +70,6 @@ pub fn with(config: Config) -> Implementation {
         // Three rounds of heartbeats to notice and to take over, and a session that ends by timeout.
         grace: Duration::from_millis(1_200),
         start: start_with::<Rival<Omni>>(config),
+        serve: None,
     }
 }

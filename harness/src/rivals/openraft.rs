@@ -67,5 +67,6 @@ pub fn openraft() -> Implementation {
         service_needs: majority,
         grace: Duration::from_millis(1_200),
         start: Arc::new(|setting| Ok(Box::new(Cluster::start(setting)?))),
+        serve: None,
     }
 }

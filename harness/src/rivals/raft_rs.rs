@@ -59,5 +59,6 @@ pub fn with(config: Config) -> Implementation {
         // As ours: the timeouts are the same, and pre-vote costs one round more.
         grace: Duration::from_millis(1_200),
         start: start_with::<Rival<RaftRs>>(config),
+        serve: None,
     }
 }

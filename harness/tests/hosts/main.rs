@@ -1,12 +1,14 @@
 //! Tests of the hosts: that what is said to be cut is cut, that what is killed dies, and that nothing
 //! is left behind.
 //!
-//! Whoever lives on these hosts is this test binary itself, started again as a [`probe`].
+//! Whoever lives on these hosts is this test binary itself, started again as a [`probe`]; or nodes of our
+//! own ([`residents`]).
 
 mod left;
 mod links;
 mod probe;
 mod processes;
+mod residents;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};

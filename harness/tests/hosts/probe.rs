@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cluster::{Epoch, NoAnswer, NodeId, Role};
-use harness::hosts::{Client, Inhabitant, Launch, Look, Seat};
+use harness::hosts::{Client, Ills, Inhabitant, Launch, Look, Seat};
 use harness::vocabulary::{Answer, Op, Outcome, Refusal};
 
 /// In the environment of a probe: where it lives.
@@ -40,7 +40,7 @@ impl Probe {
 impl Inhabitant for Probe {
     type Client = Line;
 
-    fn launch(&self, seat: &Seat, peers: &[(NodeId, SocketAddr)]) -> Launch {
+    fn launch(&self, seat: &Seat, peers: &[(NodeId, SocketAddr)], _: &Ills) -> Launch {
         let calls: Vec<String> =
             peers.iter().map(|(id, address)| format!("{id}={address}")).collect();
         let env = |name: &str, value: OsString| (OsString::from(name), value);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use cluster::{Fault, NodeId};
 
-use crate::hosts::{Inhabitant, Launch, Seat};
+use crate::hosts::{Ills, Inhabitant, Launch, Seat};
 
 use super::client::Client;
 
@@ -20,7 +20,7 @@ pub struct Etcd {
 impl Inhabitant for Etcd {
     type Client = Client;
 
-    fn launch(&self, seat: &Seat, peers: &[(NodeId, SocketAddr)]) -> Launch {
+    fn launch(&self, seat: &Seat, peers: &[(NodeId, SocketAddr)], _: &Ills) -> Launch {
         let url = |address: &SocketAddr| format!("http://{address}");
         let all: Vec<String> =
             peers.iter().map(|(id, address)| format!("{id}={}", url(address))).collect();
