@@ -62,6 +62,8 @@
 //! No node reads a clock, draws randomness of its own, spawns, locks, or does I/O. Nothing waits
 //! for durability except by [`Gate::Durable`], and nothing that promises durability goes without.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod contract;
 mod digest;
 mod disk;

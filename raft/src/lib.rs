@@ -212,7 +212,7 @@ pub use message::{
 pub use mutants::Mutant;
 pub use node::Raft;
 #[cfg(feature = "net")]
-pub use remote::hand_over;
+pub use remote::{hand_over, observe};
 pub use request::{Event, ReadLevel, Reply, Request, Response, Settled};
 pub use session::Submission;
 pub use snapshot::{Chunk, Image, Part, Snapshot, SnapshotId, Unreadable};

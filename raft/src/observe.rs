@@ -27,6 +27,8 @@ use std::time::Instant;
 
 use crate::CallError;
 pub(crate) use watch::Watch;
+#[cfg(feature = "net")]
+pub(crate) use watch::watch;
 
 /// Whether anybody can look.
 const ON: bool = cfg!(any(feature = "metrics", feature = "tracing"));

@@ -21,7 +21,13 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     step("lints without metrics and traces", &mut cargo(&lints))?;
     let lints = ["clippy", "--package", "cluster", "--no-default-features", "--features", "net"];
     step("lints without TLS", cargo(&lints).args(["--", "-Dwarnings"]))?;
-    let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--features", "harness/rivals"]);
+    let lints = ["clippy", "--package", "raft", "--package", "cluster", "--all-targets"];
+    step(
+        "lints of the binary",
+        cargo(&lints).args(["--features", "raft/cli,cluster/cli", "--", "-Dwarnings"]),
+    )?;
+    let mut docs =
+        cargo(&["doc", "--workspace", "--no-deps", "--features", "harness/rivals,cluster/cli"]);
     step("docs", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
     step("tests", &mut cargo(&["xtask", "test"]))?;
     let rivals = ["test", "--package", "harness", "--features", "rivals", "--test", "rivals"];

@@ -19,6 +19,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut plain = vec!["test", "--workspace"];
     plain.extend(filter);
     step("tests", &mut cargo(&plain))?;
+    let mut binaries = vec!["test", "--package", "raft", "--features", "cli", "--test", "cli"];
+    binaries.extend(filter);
+    step("tests of the binary", &mut cargo(&binaries))?;
     // Apart from the others, so that no other test runs with a bug in reach.
     let mut mutants = vec!["test"];
     for package in WITH_MUTANTS {

@@ -142,6 +142,11 @@ impl<N: Spoken> Server<N> {
         self.inside.question(Control::Refusal).flatten()
     }
 
+    /// Whether its node's thread has ended, as it does by itself only when it panics.
+    pub fn is_over(&self) -> bool {
+        self.host.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// What the node counts, by name; none if it is down.
     pub fn gauges(&self) -> Option<Vec<(&'static str, u64)>> {
         self.inside.gauges()

@@ -1,11 +1,13 @@
 //! The thread that looks after a group's nodes.
 
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use cluster::NodeId;
 use cluster::threads::Threads;
+use cluster::{Emitted, NodeId};
+use crossbeam_channel::Receiver;
 
 use super::{ON, figures, news};
 use crate::{Event, Handle, Raft, StateMachine};
@@ -26,32 +28,39 @@ impl Watch {
         cluster: &Threads<Raft<S>>,
         handle: &Handle<S>,
     ) -> Self {
-        if !ON {
-            return Self(None);
-        }
-        let events = cluster.subscribe();
-        let mut watcher = Watcher {
-            group: Arc::clone(group),
-            nodes: handle.members().iter().map(|&id| Watched::new(group, id)).collect(),
-            handle: handle.with_timeout(EVERY),
-        };
-        let watch = move || {
-            let mut next = Instant::now();
-            loop {
-                match events.recv_deadline(next) {
-                    Ok(emitted) => watcher.heard(emitted.node, &emitted.event),
-                    Err(error) if error.is_timeout() => {
-                        watcher.sample();
-                        next = Instant::now() + EVERY;
-                    }
-                    // The nodes are gone.
-                    Err(_) => return,
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("raft watch".to_owned());
-        Self(Some(thread.spawn(watch).expect("a thread can be started")))
+        let start = || watch(group, cluster.subscribe(), handle.members(), handle);
+        Self(ON.then(|| start().expect("a thread can be started")))
     }
+}
+
+/// Hears `events` of these nodes until there are no more, and asks how they are by calls of `handle`, on
+/// a thread of its own.
+pub(crate) fn watch<S: StateMachine>(
+    group: &Arc<str>,
+    events: Receiver<Emitted<Event>>,
+    nodes: &[NodeId],
+    handle: &Handle<S>,
+) -> io::Result<JoinHandle<()>> {
+    let mut watcher = Watcher {
+        group: Arc::clone(group),
+        nodes: nodes.iter().map(|&id| Watched::new(group, id)).collect(),
+        handle: handle.with_timeout(EVERY),
+    };
+    let watch = move || {
+        let mut next = Instant::now();
+        loop {
+            match events.recv_deadline(next) {
+                Ok(emitted) => watcher.heard(emitted.node, &emitted.event),
+                Err(error) if error.is_timeout() => {
+                    watcher.sample();
+                    next = Instant::now() + EVERY;
+                }
+                // The nodes are gone.
+                Err(_) => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("raft watch".to_owned()).spawn(watch)
 }
 
 impl Drop for Watch {

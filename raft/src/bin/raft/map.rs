@@ -50,13 +50,13 @@ pub(crate) enum Outcome {
 }
 
 /// What these keys hold, at this time.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Look {
     pub(crate) now: Millis,
     pub(crate) keys: Vec<Vec<u8>>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Values(Vec<Option<Vec<u8>>>),
     /// One of them is past its time, and the map does not know yet.

@@ -1,14 +1,19 @@
 //! What stands between the commands of Redis and the machine.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use raft::{CallError, Handle};
+use cluster::{NodeId, Role};
+use raft::{CallError, Handle, Status};
 use resp::{Command, Condition, Reply, Store};
 
 use crate::map::{Answer, Batch, Look, Map, Millis, Outcome, When, Write};
 
+/// How long a node may take to say how it is.
+const STATUS_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A store of whose commands each run of writes is one entry, and each run of reads one query.
 pub(crate) struct Front {
+    here: NodeId,
     map: Handle<Map>,
 }
 
@@ -20,8 +25,9 @@ enum Ask {
 }
 
 impl Front {
-    pub(crate) fn new(map: Handle<Map>) -> Self {
-        Self { map }
+    /// In front of the node `here`, of the nodes behind `map`.
+    pub(crate) fn new(here: NodeId, map: Handle<Map>) -> Self {
+        Self { here, map }
     }
 
     /// What became of `writes`, one reply for each.
@@ -81,22 +87,49 @@ impl Store for Front {
         }
     }
 
+    /// How this node is, in Redis's words where it has such, and then one line for each.
     fn info(&self) -> String {
+        let hurried = self.map.with_timeout(STATUS_PATIENCE);
+        let nodes = self.map.members().iter();
+        let calls: Vec<_> = nodes.map(|&node| (node, hurried.status(node))).collect();
+        let said: Vec<_> = calls.into_iter().map(|(node, call)| (node, call.wait())).collect();
         let mut info = "# Replication\r\n".to_owned();
-        for &node in self.map.members() {
-            let said = match self.map.status(node).wait() {
-                Ok(status) => {
-                    format!(
-                        "role={:?},term={},applied={}",
-                        status.role, status.term, status.applied
-                    )
-                }
-                Err(error) => error.to_string(),
-            };
-            info.push_str(&format!("{node}:{said}\r\n"));
+        for (_, status) in said.iter().filter(|(node, _)| *node == self.here) {
+            match status {
+                Ok(status) => info.push_str(&standing(status)),
+                Err(error) => info.push_str(&format!("role:unknown\r\nwhy:{error}\r\n")),
+            }
+        }
+        info.push_str("# Nodes\r\n");
+        for (node, status) in said {
+            info.push_str(&match status {
+                Ok(Status { role, term, commit, applied, .. }) => format!(
+                    "{node}:role={role:?},term={},commit={},applied={}\r\n",
+                    term.get(),
+                    commit.get(),
+                    applied.get()
+                ),
+                Err(error) => format!("{node}:{error}\r\n"),
+            });
         }
         info
     }
+}
+
+/// Redis knows masters and slaves only.
+fn standing(status: &Status) -> String {
+    let role = match status.role {
+        Role::Leader => "master",
+        Role::Follower | Role::Candidate | Role::Replica => "slave",
+    };
+    let leader = status.leader.map_or("none".to_owned(), |leader| leader.to_string());
+    let Status { node, term, commit, applied, .. } = status;
+    format!(
+        "role:{role}\r\nnode:{node}\r\nleader:{leader}\r\nterm:{}\r\ncommit:{}\r\napplied:{}\r\n",
+        term.get(),
+        commit.get(),
+        applied.get()
+    )
 }
 
 fn now() -> Millis {
@@ -146,11 +179,17 @@ fn told(outcome: Outcome) -> Reply {
     }
 }
 
-/// Says whether it may have had an effect.
+/// In the words that Redis has for it. Only `UNKNOWN` may have had an effect, or have one yet.
 fn failed(error: &CallError) -> Reply {
-    Reply::Error(if error.nothing_done() {
-        format!("TRYAGAIN {error}")
-    } else {
-        format!("UNKNOWN {error}")
-    })
+    let kind = match error {
+        CallError::Unavailable { .. } => "CLUSTERDOWN",
+        CallError::Overloaded => "TRYAGAIN",
+        CallError::Unknown { .. } => "UNKNOWN",
+        CallError::TooLarge { .. }
+        | CallError::NoSuchMember
+        | CallError::NotCaughtUp
+        | CallError::UnfitMember
+        | CallError::LastVoter => "ERR",
+    };
+    Reply::Error(format!("{kind} {error}"))
 }

@@ -1,0 +1,75 @@
+//! One node.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use anyhow::Context;
+use cluster::NodeId;
+use cluster::cli::{Serving, node, span};
+use raft::{Config, Handle, hand_over, observe};
+
+use crate::front::Front;
+use crate::map::Map;
+
+/// How long a command tries before it is answered with an error.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    serving: Serving,
+    #[command(flatten)]
+    machine: Machine,
+    /// Where it listens for Redis clients
+    #[arg(long, value_name = "ADDRESS")]
+    redis: Option<SocketAddr>,
+    /// How many Redis clients may be connected
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    redis_clients_max: u32,
+}
+
+/// What all nodes of a cluster must be told alike.
+#[derive(clap::Args)]
+pub(crate) struct Machine {
+    /// How long a follower hears nothing before it stands for election; up to twice that, by chance
+    #[arg(long, value_name = "SPAN", default_value = "150ms", value_parser = span)]
+    election_timeout: Duration,
+    /// Who votes at first, if that is not every node
+    #[arg(long, value_delimiter = ',', value_name = "ID,…", value_parser = node)]
+    voters: Vec<NodeId>,
+}
+
+impl Machine {
+    pub(crate) fn config(&self) -> Config<Map> {
+        let timeout = self.election_timeout;
+        let config = Config::new(Map::default())
+            .with_election_timeout(timeout..=timeout.saturating_mul(2))
+            .with_heartbeat(timeout / 5);
+        match self.voters.is_empty() {
+            true => config,
+            false => config.with_voters(self.voters.iter().copied()),
+        }
+    }
+}
+
+impl Run {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let door = self.redis.map(|address| {
+            self.serving.check_front("redis", address)?;
+            TcpListener::bind(address)
+                .with_context(|| format!("cannot listen at {address} (--redis)"))
+        });
+        let door = door.transpose()?;
+        let running = self.serving.start(self.machine.config())?;
+        observe(running.server())?;
+        let handle = Handle::over(running.server().port()?).with_timeout(PATIENCE);
+        let limits = resp::Limits {
+            connections_max: self.redis_clients_max as usize,
+            ..resp::Limits::default()
+        };
+        let serve = |door| resp::Server::start(Front::new(self.serving.id(), handle), door, limits);
+        // It serves until the node has handed over and answered what it can.
+        let _front = door.map(serve).transpose().context("cannot serve Redis clients")?;
+        Ok(running.until_told(hand_over)?)
+    }
+}

@@ -1,0 +1,213 @@
+//! Processes, and what is asked of them.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes here.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+/// A moment between two looks.
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// The binary, told these words.
+pub(crate) fn raft<W: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = W>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft"));
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env_remove("RUST_LOG");
+    command
+}
+
+/// What the command says, and how it ends.
+pub(crate) fn output(mut command: Command) -> (Output, String) {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = command.output().expect("it starts");
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    (output, String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Looks until there is something to see.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LONG;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(MOMENT);
+    }
+}
+
+/// So many addresses on loopback that nobody listened at a moment ago, and that the system gives to no
+/// connection: a node that was killed finds its own again.
+pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Apart from those of another run of these tests, as a rule.
+    let first = 12_000 + (std::process::id() % 100) as u16 * 80;
+    let next =
+        || SocketAddr::from((Ipv4Addr::LOCALHOST, first + NEXT.fetch_add(1, Ordering::Relaxed)));
+    let free = |address: &SocketAddr| TcpListener::bind(address).is_ok();
+    std::iter::repeat_with(next).filter(free).take(count).collect()
+}
+
+/// Whether the program is there.
+#[track_caller]
+pub(crate) fn has(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        let required = std::env::var_os("CI_REQUIRE_ENGINES").is_some();
+        assert!(!required, "{program} not found, and CI_REQUIRE_ENGINES is set");
+        println!("skipped: {program} not found");
+    }
+    there
+}
+
+/// A process that ends with the test.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    pub(crate) fn start(mut command: Command) -> Self {
+        Self(command.spawn().expect("it starts"))
+    }
+
+    /// SIGTERM, or another signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill starts");
+        assert!(sent.success(), "kill -s {name} {id}");
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it ends");
+    }
+
+    /// Waits for its end; what it ended with.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> std::process::ExitStatus {
+        eventually("it does not end", || self.0.try_wait().expect("it is a child"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already is let be.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Three nodes, each a process behind a port for Redis clients, in directories that go away.
+pub(crate) struct Nodes {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) fronts: Vec<SocketAddr>,
+    pub(crate) running: Vec<Option<Process>>,
+}
+
+impl Nodes {
+    pub(crate) fn start() -> Self {
+        let mut addresses = free_addresses(6);
+        let fronts = addresses.split_off(3);
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut nodes = Self { directory, peers: addresses, fronts, running: Vec::new() };
+        nodes.running.resize_with(3, || None);
+        (0..3).for_each(|place| nodes.boot(place));
+        nodes
+    }
+
+    /// All nodes, as the command line has them.
+    pub(crate) fn named(&self) -> String {
+        let named = |(place, address)| format!("{}={address}", place + 1);
+        let nodes: Vec<_> = self.peers.iter().enumerate().map(named).collect();
+        nodes.join(",")
+    }
+
+    /// How the node at `place` is started.
+    pub(crate) fn command(&self, place: usize) -> Command {
+        let data = self.directory.path().join((place + 1).to_string());
+        let mut command = raft(["run", "--cluster", "tests", "--nodes", &self.named()]);
+        command.args([
+            "--id",
+            &(place + 1).to_string(),
+            "--redis",
+            &self.fronts[place].to_string(),
+        ]);
+        command.arg("--data").arg(data);
+        command
+    }
+
+    pub(crate) fn boot(&mut self, place: usize) {
+        self.running[place] = Some(Process::start(self.command(place)));
+    }
+
+    pub(crate) fn process(&mut self, place: usize) -> &mut Process {
+        self.running[place].as_mut().expect("it runs")
+    }
+
+    /// The place of the node that leads, among those that run.
+    #[track_caller]
+    pub(crate) fn leader(&self) -> usize {
+        eventually("no leader", || {
+            let leads = |place: &usize| {
+                let info = Redis::connect(self.fronts[*place])?.ask(&["INFO"])?;
+                info.contains("role:master").then_some(())
+            };
+            (0..3)
+                .filter(|&place| self.running[place].is_some())
+                .find(|place| leads(place).is_some())
+        })
+    }
+}
+
+/// A client that speaks just enough RESP.
+pub(crate) struct Redis(BufReader<TcpStream>);
+
+impl Redis {
+    pub(crate) fn connect(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(LONG)).ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(Self(BufReader::new(stream)))
+    }
+
+    /// The reply, as its first line or, of a string, what it holds; none if the connection is lost.
+    pub(crate) fn ask(&mut self, words: &[&str]) -> Option<String> {
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        self.0.get_mut().write_all(request.as_bytes()).ok()?;
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok().filter(|&length| length > 0)?;
+        let line = line.trim_end().to_owned();
+        let Some(length) = line.strip_prefix('$') else { return Some(line) };
+        let Ok(length) = length.parse::<usize>() else { return Some("nil".to_owned()) };
+        let mut bytes = vec![0; length + 2];
+        self.0.read_exact(&mut bytes).ok()?;
+        bytes.truncate(length);
+        String::from_utf8(bytes).ok()
+    }
+}
+
+/// Asks whoever is at `address` until it answers what is expected.
+#[track_caller]
+pub(crate) fn answers(address: SocketAddr, words: &[&str], expected: &str) {
+    eventually(&format!("{words:?} at {address} is not {expected}"), || {
+        let answer = Redis::connect(address)?.ask(words)?;
+        (answer == expected).then_some(())
+    });
+}
+
+/// The processes whose command lines name this directory.
+pub(crate) fn in_directory(directory: &Path) -> usize {
+    let directory = directory.to_str().expect("a path of text");
+    let entries = std::fs::read_dir("/proc").expect("a system that has it");
+    let lines =
+        entries.flatten().filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(directory)).count()
+}
