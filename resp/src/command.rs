@@ -41,6 +41,28 @@ pub enum Command {
     MSet(Vec<(Vec<u8>, Vec<u8>)>),
 }
 
+impl Command {
+    /// Whether it changes nothing.
+    pub fn reads(&self) -> bool {
+        match self {
+            Self::Get(_) | Self::Exists(_) | Self::MGet(_) => true,
+            Self::Set { .. } | Self::Del(_) | Self::Add { .. } | Self::MSet(_) => false,
+        }
+    }
+
+    /// How long its keys and values are, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Get(key) | Self::Add { key, .. } => key.len(),
+            Self::Set { key, value, .. } => key.len() + value.len(),
+            Self::Exists(keys) | Self::MGet(keys) | Self::Del(keys) => {
+                keys.iter().map(Vec::len).sum()
+            }
+            Self::MSet(pairs) => pairs.iter().map(|(key, value)| key.len() + value.len()).sum(),
+        }
+    }
+}
+
 /// When a key is set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Condition {

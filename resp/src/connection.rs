@@ -1,117 +1,170 @@
 //! One client.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
+
+use mio::net::TcpStream;
 
 use crate::command::{self, Wish};
 use crate::request;
-use crate::{Command, Limits, Reply, Store};
+use crate::turn::missing;
+use crate::{Limits, Reply, Store, Turn};
 
-/// How much is read at a time.
-const PIECE: usize = 64 << 10;
+/// How much is read of one client before it is another's turn.
+pub(crate) const PIECE: usize = 64 << 10;
 
 /// What a client has sent and not been answered.
-struct Connection<'a, S: Store> {
-    store: &'a S,
-    limits: &'a Limits,
-    session: S::Session,
+pub(crate) struct Connection<S: Store> {
+    stream: TcpStream,
+    /// Read, and not understood yet.
+    bytes: Vec<u8>,
     /// For the store, from the requests at hand.
-    commands: Vec<Command>,
-    replies: Vec<Reply>,
+    turn: Turn<S::Session>,
+    /// How the requests at hand are answered, in their order.
+    answers: Vec<Answer>,
     /// What is to be written.
     out: Vec<u8>,
+    /// Whether it ends once all is written.
+    ends: bool,
 }
 
-/// Whether a connection goes on.
-#[derive(PartialEq, Eq)]
-enum Then {
+/// How a request is answered.
+enum Answer {
+    /// By what the store replies to its next command.
+    Carried,
+    /// By what the store says of itself.
+    Info,
+    Said(Reply),
+}
+
+/// How far a connection is, for the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    /// Nothing is left to do until its socket is ready again.
+    Rest,
+    /// There may be more to read.
     GoOn,
+    /// It is over.
     End,
 }
 
-/// Serves the client behind `stream` until it goes, says something that is no request, or its socket is
-/// shut down.
-pub(crate) fn serve<S: Store>(mut stream: TcpStream, store: &S, limits: &Limits) -> io::Result<()> {
-    let (session, commands) = (S::Session::default(), Vec::new());
-    let (replies, out) = (Vec::new(), Vec::new());
-    let mut connection = Connection { store, limits, session, commands, replies, out };
-    let mut bytes = Vec::new();
-    loop {
-        let filled = bytes.len();
-        bytes.resize(filled + PIECE, 0);
-        let read = stream.read(&mut bytes[filled..])?;
-        bytes.truncate(filled + read);
-        if read == 0 {
-            return Ok(());
-        }
-        let (taken, then) = connection.answer_all(&bytes);
-        bytes.drain(..taken);
-        stream.write_all(&connection.out)?;
-        connection.out.clear();
-        if then == Then::End {
-            return Ok(());
-        }
+impl<S: Store> Connection<S> {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        let session = S::Session::default();
+        let turn = Turn { session, commands: Vec::new(), replies: Vec::new() };
+        Self { stream, bytes: Vec::new(), turn, answers: Vec::new(), out: Vec::new(), ends: false }
     }
-}
 
-impl<S: Store> Connection<'_, S> {
-    /// Answers the requests that are whole. How many bytes they took.
-    fn answer_all(&mut self, bytes: &[u8]) -> (usize, Then) {
-        let mut taken = 0;
-        let then = loop {
-            match request::first(&bytes[taken..], self.limits) {
-                Ok(Some(words)) => {
-                    let rest = &bytes[taken..];
-                    let read: Vec<_> = words.places.into_iter().map(|place| &rest[place]).collect();
-                    taken += words.end;
-                    if !read.is_empty() && self.answer(&read) == Then::End {
-                        break Then::End;
-                    }
-                }
-                Ok(None) => break Then::GoOn,
-                Err(malformed) => {
-                    self.say(&Reply::err(malformed));
-                    break Then::End;
-                }
-            }
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// What it asks the store, if it does.
+    pub(crate) fn turn(&mut self) -> Option<&mut Turn<S::Session>> {
+        (!self.turn.commands.is_empty()).then_some(&mut self.turn)
+    }
+
+    /// Writes what is left to be written; if that is all, reads what there is, by way of `piece`, and
+    /// finds the requests that are whole.
+    pub(crate) fn receive(&mut self, piece: &mut [u8], limits: &Limits) -> Then {
+        match self.write() {
+            Ok(()) if self.out.is_empty() && !self.ends => {}
+            Ok(()) if self.out.is_empty() => return Then::End,
+            Ok(()) => return Then::Rest,
+            Err(_) => return Then::End,
+        }
+        let read = match retried(|| self.stream.read(piece)) {
+            Ok(0) => return Then::End,
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Then::Rest,
+            Err(_) => return Then::End,
         };
-        self.carry_out();
-        (taken, then)
-    }
-
-    fn answer(&mut self, words: &[&[u8]]) -> Then {
-        match command::read(words) {
-            Ok(Wish::Store(command)) => self.commands.push(command),
-            Ok(Wish::Info) => {
-                let info = Reply::Bytes(self.store.info().into_bytes());
-                self.say(&info);
-            }
-            Ok(Wish::Answer(reply)) | Err(reply) => self.say(&reply),
-            Ok(Wish::Quit) => {
-                self.say(&Reply::Ok);
-                return Then::End;
-            }
-        }
+        self.bytes.extend_from_slice(&piece[..read]);
+        self.understand(limits);
+        // A socket does not tell again of what it has told of: the end may be there already.
         Then::GoOn
     }
 
-    /// Answers with `reply`, after what was asked before.
-    fn say(&mut self, reply: &Reply) {
-        self.carry_out();
-        reply.write(&mut self.out);
+    /// Finds the requests that are whole.
+    fn understand(&mut self, limits: &Limits) {
+        let mut taken = 0;
+        while !self.ends {
+            match request::first(&self.bytes[taken..], limits) {
+                Ok(Some(words)) => {
+                    let rest = &self.bytes[taken..];
+                    let read: Vec<_> = words.places.into_iter().map(|place| &rest[place]).collect();
+                    taken += words.end;
+                    if read.is_empty() {
+                        continue;
+                    }
+                    self.answers.push(match command::read(&read) {
+                        Ok(Wish::Store(command)) => {
+                            self.turn.commands.push(command);
+                            Answer::Carried
+                        }
+                        Ok(Wish::Info) => Answer::Info,
+                        Ok(Wish::Answer(reply)) | Err(reply) => Answer::Said(reply),
+                        Ok(Wish::Quit) => {
+                            self.ends = true;
+                            Answer::Said(Reply::Ok)
+                        }
+                    });
+                }
+                Ok(None) => break,
+                Err(malformed) => {
+                    self.answers.push(Answer::Said(Reply::err(malformed)));
+                    self.ends = true;
+                }
+            }
+        }
+        self.bytes.drain(..taken);
+        if self.bytes.is_empty() && self.bytes.capacity() > PIECE {
+            self.bytes = Vec::new();
+        }
     }
 
-    /// Has the store carry out what is at hand.
-    fn carry_out(&mut self) {
-        if self.commands.is_empty() {
-            return;
+    /// Answers the requests at hand, now that the store has carried out what was for it.
+    pub(crate) fn answer(&mut self, store: &S) -> Then {
+        let mut replies = self.turn.replies.drain(..);
+        for answer in self.answers.drain(..) {
+            match answer {
+                Answer::Carried => replies.next().unwrap_or_else(missing).write(&mut self.out),
+                Answer::Info => Reply::Bytes(store.info().into_bytes()).write(&mut self.out),
+                Answer::Said(reply) => reply.write(&mut self.out),
+            }
         }
-        let count = self.commands.len();
-        let commands = std::mem::take(&mut self.commands);
-        self.store.carry_out(&mut self.session, commands, &mut self.replies);
-        self.replies.resize_with(count, || Reply::err("no reply; it may have had an effect"));
-        for reply in self.replies.drain(..) {
-            reply.write(&mut self.out);
+        drop(replies);
+        match self.write() {
+            Ok(()) if self.ends && self.out.is_empty() => Then::End,
+            Ok(()) => Then::Rest,
+            Err(_) => Then::End,
+        }
+    }
+
+    /// Writes as much as the socket takes.
+    fn write(&mut self) -> io::Result<()> {
+        let mut written = 0;
+        while written < self.out.len() {
+            match retried(|| self.stream.write(&self.out[written..])) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.drain(..written);
+        if self.out.is_empty() && self.out.capacity() > PIECE {
+            self.out = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+/// Again, if a signal came between.
+fn retried(mut attempt: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
         }
     }
 }

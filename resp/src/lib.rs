@@ -4,11 +4,18 @@
 //! hands its commands, as data, to a [`Store`]:
 //!
 //! ```text
-//!  client ── bytes ─▶ connection's thread ── [Command, Command, …] ─▶ Store::carry_out
-//!         ◀─ bytes ──                     ◀─ a Reply for each ───────
+//!  client ── bytes ─▶ ┌ one of few threads ┐ ── a Turn a client: [Command, …] ─▶ Store::carry_out_all
+//!  client ── bytes ─▶ │                    │
+//!         ◀─ bytes ── └────────────────────┘ ◀─ a Reply for each ─────────────
 //! ```
 //! Commands of one connection are carried out in the order in which they arrive, and what has arrived
-//! together is handed over together: a store that replicates can put a whole pipeline into one entry.
+//! together, on whichever connections, is handed over together: a store that replicates can put the
+//! commands of all its clients into one entry ([`together`]).
+//!
+//! One thread at a time waits for all sockets; whoever finds some ready lets the next one wait, reads,
+//! has the store carry out what was asked, and writes the answers itself ("Leader/Followers", Schmidt et
+//! al., 2000). So a lone request is handed from no thread to another, and while all threads are at work
+//! what arrives gathers, to be carried out at once.
 //!
 //! ```
 //! use std::net::{Ipv4Addr, TcpListener};
@@ -49,7 +56,8 @@
 //! # What is bounded
 //! [`Limits`]: connections, the length of a request, the number of its words. A word is allocated by what
 //! has arrived of it, never by its announced length; nested arrays, which no command has, are refused
-//! before they are looked into. A client that does not read its replies waits, and nobody with it.
+//! before they are looked into. A client that does not read its replies is read no more from until it has,
+//! and nobody waits for it. While a store is at work [as often as it may be](Limits::threads), whoever asks waits.
 //!
 //! # What is not here
 //! Transactions, scripts, subscriptions, blocking commands, types other than strings, passwords and TLS:
@@ -59,11 +67,14 @@ mod command;
 mod connection;
 mod reply;
 mod request;
+mod seats;
 mod server;
+mod turn;
 
 pub use command::{Command, Condition};
 pub use reply::Reply;
 pub use server::{Limits, Server};
+pub use turn::{Turn, together};
 
 /// What commands are carried out on.
 pub trait Store: Send + Sync + 'static {
@@ -71,14 +82,22 @@ pub trait Store: Send + Sync + 'static {
     type Session: Default + Send;
 
     /// Carries out `commands` in their order, and adds a reply for each to `replies`, in the same order.
-    /// Called by the thread of the connection, which may wait here; a reply that is missing is told to the
-    /// client as an error.
+    /// It may wait here; a reply that is missing is told to the client as an error.
     fn carry_out(
         &self,
         session: &mut Self::Session,
         commands: Vec<Command>,
         replies: &mut Vec<Reply>,
     );
+
+    /// Carries out what several clients have asked at the same time, of which none comes before another.
+    /// Unless a store says otherwise, one client's after the other's. If it panics, the connections that
+    /// were looked at together end.
+    fn carry_out_all(&self, turns: &mut [&mut Turn<Self::Session>]) {
+        for Turn { session, commands, replies } in turns {
+            self.carry_out(session, std::mem::take(commands), replies);
+        }
+    }
 
     /// What `INFO` answers: lines `name:value`, under headings `# Name`.
     fn info(&self) -> String;

@@ -1,73 +1,108 @@
 //! Who listens.
 
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::{Reply, Store, connection};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+
+use crate::connection::{Connection, PIECE, Then};
+use crate::seats::Seats;
+use crate::{Reply, Store};
 
 /// How much of everything there may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many connections; one more is told so and closed. Each has a thread. The default is 1024.
+    /// How many connections; one more is told so and closed. The default is 1024.
     pub connections_max: usize,
     /// The longest request, in bytes. The default is 16 MiB.
     pub request_max: usize,
     /// The most words of a request. The default is 65 536.
     pub words_max: usize,
+    /// How many threads serve all connections; 0 counts as 1. So often the store is at work at the same
+    /// time, each time for all who have asked by then. The default is 4.
+    pub threads: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections_max: 1024, request_max: 16 << 20, words_max: 1 << 16 }
+        Self { connections_max: 1024, request_max: 16 << 20, words_max: 1 << 16, threads: 4 }
     }
 }
 
 /// How long to wait when the system gives no more connections.
 const DEAF: Duration = Duration::from_millis(50);
+/// How many sockets are looked at together.
+const EVENTS: usize = 1024;
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
 
-/// Serves clients of a [`Store`], a thread each and one that listens. Dropped, it ends all connections.
+/// Serves clients of a [`Store`], by few threads. Dropped, it ends all connections, those for which the
+/// store is at work when it has done.
 pub struct Server {
     addr: SocketAddr,
-    clients: Arc<Clients>,
-    listening: Option<JoinHandle<()>>,
+    waker: Waker,
+    door: Arc<dyn Door>,
 }
 
-/// The connections that are open.
-#[derive(Default)]
-struct Clients {
+/// A server, whatever it serves.
+trait Door: Send + Sync {
+    fn connections(&self) -> usize;
+    fn close(&self, waker: &Waker);
+}
+
+/// What all threads of a server share.
+struct Shared<S: Store> {
+    store: S,
+    limits: Limits,
+    seats: Seats<Connection<S>>,
+    /// Locked by who waits.
+    lookout: Mutex<Lookout>,
+    registry: Registry,
     closed: AtomicBool,
-    open: Mutex<Open>,
 }
 
-#[derive(Default)]
-struct Open {
-    last: u64,
-    streams: BTreeMap<u64, TcpStream>,
-}
-
-impl Clients {
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Who has it waits for all sockets.
+struct Lookout {
+    poll: Poll,
+    events: Events,
+    /// None once nobody is let in any more.
+    listener: Option<mio::net::TcpListener>,
+    /// Whether it is to be tried again soon to let somebody in.
+    deaf: bool,
 }
 
 impl Server {
     /// Serves whoever connects to `listener`.
     ///
     /// # Errors
-    /// When the system has no more threads, or says nothing of the listener.
+    /// When the system has no more threads or files, or says nothing of the listener. Nothing is left
+    /// running.
     pub fn start<S: Store>(store: S, listener: TcpListener, limits: Limits) -> io::Result<Self> {
         let addr = listener.local_addr()?;
-        let clients = Arc::new(Clients::default());
-        let (store, known) = (Arc::new(store), Arc::clone(&clients));
-        let listen = move || listen(&listener, &store, &known, &Arc::new(limits));
-        let thread = std::thread::Builder::new().name("resp".to_owned()).spawn(listen)?;
-        Ok(Self { addr, clients, listening: Some(thread) })
+        listener.set_nonblocking(true)?;
+        let mut listener = mio::net::TcpListener::from_std(listener);
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        registry.register(&mut listener, LISTENER, Interest::READABLE)?;
+        let waker = Waker::new(&registry, WAKER)?;
+        let (listener, events) = (Some(listener), Events::with_capacity(EVENTS));
+        let lookout = Mutex::new(Lookout { poll, events, listener, deaf: false });
+        let threads = limits.threads.max(1);
+        let (seats, closed) = (Seats::new(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { store, limits, seats, lookout, registry, closed });
+        // Made before its threads, so that its `Drop` ends them if not all of them can be started.
+        let door: Arc<dyn Door> = Arc::clone(&shared) as Arc<dyn Door>;
+        let server = Self { addr, waker, door };
+        for number in 0..threads {
+            let shared = Arc::clone(&shared);
+            let name = format!("resp {number}");
+            std::thread::Builder::new().name(name).spawn(move || shared.serve())?;
+        }
+        Ok(server)
     }
 
     /// Where it listens.
@@ -77,86 +112,133 @@ impl Server {
 
     /// How many clients are connected.
     pub fn connections(&self) -> usize {
-        self.clients.open().streams.len()
+        self.door.connections()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.clients.closed.store(true, Ordering::Release);
-        // The thread that listens looks whenever somebody connects.
-        drop(TcpStream::connect(self.addr));
-        if let Some(listening) = self.listening.take() {
-            // It panics for no reason but a bug, of which it has told already.
-            let _ = listening.join();
-        }
-        for stream in self.clients.open().streams.values() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.door.close(&self.waker);
     }
 }
 
-fn listen<S: Store>(
-    listener: &TcpListener,
-    store: &Arc<S>,
-    clients: &Arc<Clients>,
-    limits: &Arc<Limits>,
-) {
-    for stream in listener.incoming() {
-        if clients.closed.load(Ordering::Acquire) {
-            return;
-        }
-        // What fails here is that connection: it was given up, or there are as many files as may be.
-        let Ok(stream) = stream else {
-            std::thread::sleep(DEAF);
-            continue;
-        };
-        let _ = admit(stream, store, clients, limits);
+impl<S: Store> Door for Shared<S> {
+    fn connections(&self) -> usize {
+        self.seats.taken()
+    }
+
+    fn close(&self, waker: &Waker) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.seats.close();
+        // Whoever waits gives way: if the system cannot wake it, with the next client.
+        let _ = waker.wake();
+        self.lookout().listener = None;
     }
 }
 
-/// Gives a client a thread of its own.
-fn admit<S: Store>(
-    mut stream: TcpStream,
-    store: &Arc<S>,
-    clients: &Arc<Clients>,
-    limits: &Arc<Limits>,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let kept = stream.try_clone()?;
-    let number = {
-        let mut open = clients.open();
-        if open.streams.len() >= limits.connections_max {
-            drop(open);
-            let mut full = Vec::new();
-            Reply::err("max number of clients reached").write(&mut full);
-            return stream.write_all(&full);
-        }
-        open.last += 1;
-        let number = open.last;
-        open.streams.insert(number, kept);
-        number
-    };
-    let place = Place { clients: Arc::clone(clients), number };
-    let (store, limits) = (Arc::clone(store), Arc::clone(limits));
-    let serve = move || {
-        let _place = place;
-        // Its end is its client's doing, or that of a network between them.
-        let _ = connection::serve(stream, &*store, &limits);
-    };
-    std::thread::Builder::new().name(format!("resp client {number}")).spawn(serve).map(drop)
-}
-
-/// One client's place among those that are connected; given up when it is dropped, by a panic too.
-struct Place {
-    clients: Arc<Clients>,
-    number: u64,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(stream) = self.clients.open().streams.remove(&self.number) {
-            let _ = stream.shutdown(Shutdown::Both);
+impl<S: Store> Shared<S> {
+    /// What each thread does.
+    fn serve(&self) {
+        let mut piece = vec![0; PIECE];
+        let mut batch = Vec::new();
+        while self.wait(&mut batch) {
+            while !batch.is_empty() {
+                self.carry_out(&mut batch, &mut piece);
+            }
         }
     }
+
+    /// Waits until there is something to do, and adds it to `batch`. False once all is over.
+    fn wait(&self, batch: &mut Vec<(Token, Connection<S>)>) -> bool {
+        let mut lookout = self.lookout();
+        if self.closed.load(Ordering::SeqCst) {
+            return false;
+        }
+        let rest = lookout.deaf.then_some(DEAF);
+        let Lookout { poll, events, .. } = &mut *lookout;
+        if poll.poll(events, rest).is_err() {
+            // By a signal; nothing else can go wrong with it.
+            return true;
+        }
+        let knocked = events.iter().any(|event| event.token() == LISTENER);
+        self.seats.call(events.iter().map(|event| event.token()), batch);
+        if knocked || lookout.deaf {
+            lookout.deaf = !self.let_in(&lookout);
+        }
+        true
+    }
+
+    /// Lets all in who wait. False if the system gives no more.
+    fn let_in(&self, lookout: &Lookout) -> bool {
+        let Some(listener) = &lookout.listener else { return true };
+        loop {
+            match listener.accept() {
+                // What fails then is that connection: it was given up.
+                Ok((stream, _)) => drop(self.admit(stream)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // There are as many files as may be.
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn admit(&self, stream: mio::net::TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut stream = Some(stream);
+        let seated = self.seats.seat(self.limits.connections_max, |token| {
+            let mut connection = Connection::new(stream.take().expect("it is seated once"));
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.registry.register(connection.stream(), token, interest)?;
+            Ok(connection)
+        });
+        match (seated, stream) {
+            (None, Some(mut stream)) => {
+                let mut full = Vec::new();
+                Reply::err("max number of clients reached").write(&mut full);
+                stream.write_all(&full)
+            }
+            (seated, _) => seated.unwrap_or(Ok(())),
+        }
+    }
+
+    /// Receives what those of `batch` ask, has the store carry it out, and answers. What is left in it
+    /// then has more to do.
+    fn carry_out(&self, batch: &mut Vec<(Token, Connection<S>)>, piece: &mut [u8]) {
+        let mut at_work = Vec::with_capacity(batch.len());
+        for (token, mut connection) in batch.drain(..) {
+            match connection.receive(piece, &self.limits) {
+                Then::End => self.seats.leave(token),
+                then => at_work.push((token, connection, then)),
+            }
+        }
+        let mut turns: Vec<_> =
+            at_work.iter_mut().filter_map(|(_, connection, _)| connection.turn()).collect();
+        let carried =
+            turns.is_empty() || unharmed(|| self.store.carry_out_all(&mut turns)).is_some();
+        drop(turns);
+        for (token, mut connection, received) in at_work {
+            let answered = carried.then(|| unharmed(|| connection.answer(&self.store))).flatten();
+            let answered = answered.unwrap_or(Then::End);
+            let left = match (answered, received) {
+                (Then::End, _) => {
+                    self.seats.leave(token);
+                    None
+                }
+                (_, Then::GoOn) => Some(connection),
+                (_, Then::Rest | Then::End) => self.seats.rest(token, connection),
+            };
+            batch.extend(left.map(|connection| (token, connection)));
+        }
+    }
+
+    fn lookout(&self) -> MutexGuard<'_, Lookout> {
+        self.lookout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What `call` returns; none if it panics, of which it tells itself. Only for what is a store's doing: its
+/// state is its own affair, and the connections that it was at work for end.
+fn unharmed<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }

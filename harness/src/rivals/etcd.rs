@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::guarantee::Guarantee;
-use crate::hosts::{Cluster, find};
+use crate::hosts::Cluster;
 use crate::implementation::{Implementation, Workload, World, majority};
 
 use super::Absent;
@@ -32,7 +32,7 @@ pub const NAME: &str = "etcd";
 /// # Errors
 /// [`Absent`], when it is not.
 pub fn etcd() -> Result<Implementation, Absent> {
-    let program = find("etcd").ok_or(Absent { program: "etcd", package: "etcd-server" })?;
+    let installed = Etcd::installed(Duration::from_millis(50), Duration::from_millis(500))?;
     Ok(Implementation {
         name: NAME,
         summary: "etcd as installed: three processes, over HTTP, with its own disk",
@@ -53,9 +53,7 @@ pub fn etcd() -> Result<Implementation, Absent> {
         nodes: 3,
         service_needs: majority,
         grace: Duration::from_millis(2_500),
-        start: Arc::new(move |setting| {
-            Ok(Box::new(Cluster::start(Etcd { program: program.clone() }, setting)?))
-        }),
+        start: Arc::new(move |setting| Ok(Box::new(Cluster::start(installed.clone(), setting)?))),
         serve: None,
     })
 }

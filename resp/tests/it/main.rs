@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use resp::{Command, Condition, Limits, Reply, Server, Store};
+use resp::{Command, Condition, Limits, Reply, Server, Store, Turn, together};
 
 /// Long enough for anything here.
 const LONG: Duration = Duration::from_secs(20);
@@ -195,11 +196,123 @@ fn a_server_that_ends_ends_its_connections() {
     assert_eq!(stream.read(&mut [0]).ok(), Some(0));
 }
 
+/// A store at work once for all who ask: who asks for `hold` is answered when it is let go.
+struct Gate {
+    held: AtomicBool,
+    open: AtomicBool,
+    runs: Mutex<Vec<usize>>,
+}
+
+/// The same one as a store, for the server.
+struct Behind(Arc<Gate>);
+
+impl Store for Behind {
+    type Session = ();
+
+    fn carry_out(&self, (): &mut (), commands: Vec<Command>, replies: &mut Vec<Reply>) {
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner).push(commands.len());
+        if commands.contains(&Command::Get(b"hold".to_vec())) {
+            self.0.held.store(true, Ordering::SeqCst);
+            until("it is let go", || self.0.open.load(Ordering::SeqCst));
+        }
+        replies.extend(commands.iter().map(|_| Reply::Ok));
+    }
+
+    fn carry_out_all(&self, turns: &mut [&mut Turn<()>]) {
+        together(turns, 1 << 20, |run, replies| self.carry_out(&mut (), run, replies));
+    }
+
+    fn info(&self) -> String {
+        String::new()
+    }
+}
+
+fn gated(threads: usize) -> (Server, Arc<Gate>) {
+    let (held, open) = (AtomicBool::new(false), AtomicBool::new(false));
+    let gate = Arc::new(Gate { held, open, runs: Mutex::default() });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let limits = Limits { threads, ..Limits::default() };
+    let server = Server::start(Behind(Arc::clone(&gate)), listener, limits).expect("it starts");
+    (server, gate)
+}
+
 #[track_caller]
-fn await_connections(server: &Server, count: usize) {
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
-    while server.connections() != count {
-        assert!(Instant::now() < deadline, "{} are connected", server.connections());
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited {LONG:?} until {what}");
         std::thread::yield_now();
     }
+}
+
+fn send(server: &Server, line: &str) -> TcpStream {
+    let mut stream = connect(server);
+    stream.write_all(line.as_bytes()).expect("it is sent");
+    stream
+}
+
+#[test]
+fn what_clients_ask_while_the_store_is_at_work_is_carried_out_together() {
+    let (server, gate) = gated(1);
+    let first = send(&server, "get hold\r\n");
+    until("the store is at work", || gate.held.load(Ordering::SeqCst));
+    let others: Vec<_> = (0..50).map(|_| send(&server, "get a\r\n")).collect();
+    gate.open.store(true, Ordering::SeqCst);
+    for mut stream in others.into_iter().chain([first]) {
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).expect("it is answered");
+        assert_eq!(&answer, b"+OK\r\n");
+    }
+    let runs = gate.runs.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(runs.iter().sum::<usize>(), 51);
+    assert!(runs.len() < 26, "hardly any together: {runs:?}");
+}
+
+/// One thread is enough to be alive while another waits for the store.
+#[test]
+fn a_store_that_is_slow_for_one_does_not_keep_the_next() {
+    let (server, gate) = gated(2);
+    let held = send(&server, "get hold\r\n");
+    until("the store is at work", || gate.held.load(Ordering::SeqCst));
+    assert_eq!(said(&server, b"ping\r\n"), "+PONG\r\n");
+    gate.open.store(true, Ordering::SeqCst);
+    drop(held);
+    await_connections(&server, 0);
+}
+
+/// More is answered than any socket holds, to one who reads nothing of it.
+#[test]
+fn who_does_not_read_waits_and_nobody_else_does() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let limits = Limits { threads: 1, ..Limits::default() };
+    let server = Server::start(Map::default(), listener, limits).expect("it starts");
+    let (long, count) = ("x".repeat(1 << 20), 64);
+    let mut deaf = send(&server, &array(&["SET", "long", &long]));
+    deaf.read_exact(&mut [0; 5]).expect("it is answered");
+    deaf.write_all(array(&["GET", "long"]).repeat(count).as_bytes()).expect("it is sent");
+    deaf.write_all(b"ping\r\n").expect("it is sent");
+    assert_eq!(said(&server, b"ping\r\n"), "+PONG\r\n");
+    let mut rest = vec![0; count * ("$1048576\r\n".len() + long.len() + 2) + "+PONG\r\n".len()];
+    deaf.read_exact(&mut rest).expect("all is there once it reads");
+    assert!(rest.ends_with(b"x\r\n+PONG\r\n"));
+}
+
+/// Connections cost no thread: there may be more of them than anybody would start threads.
+#[test]
+fn many_connections_are_served_by_few_threads() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let limits = Limits { connections_max: 400, ..Limits::default() };
+    let server = Server::start(Map::default(), listener, limits).expect("it starts");
+    let mut streams: Vec<_> = (0..400).map(|_| connect(&server)).collect();
+    for stream in &mut streams {
+        assert_eq!(said_in(stream, "echo here\r\n"), "$4\r\nhere\r\n");
+    }
+    assert_eq!(server.connections(), 400);
+    drop(streams);
+    await_connections(&server, 0);
+}
+
+#[track_caller]
+fn await_connections(server: &Server, count: usize) {
+    until("as many are connected", || server.connections() == count);
 }

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cluster::{Fault, NodeId};
 
-use crate::hosts::{Ills, Inhabitant, Launch, Seat};
+use crate::hosts::{Ills, Inhabitant, Launch, Seat, find};
+use crate::rivals::Absent;
 
 use super::client::Client;
 
@@ -15,6 +17,21 @@ use super::client::Client;
 pub struct Etcd {
     /// Where it is.
     pub program: PathBuf,
+    /// How often a leader says that it is there: whole milliseconds.
+    pub heartbeat: Duration,
+    /// After how long without that a follower stands for election: whole milliseconds.
+    pub election_timeout: Duration,
+}
+
+impl Etcd {
+    /// The one on the search path.
+    ///
+    /// # Errors
+    /// [`Absent`], when there is none.
+    pub fn installed(heartbeat: Duration, election_timeout: Duration) -> Result<Self, Absent> {
+        let program = find("etcd").ok_or(Absent { program: "etcd", package: "etcd-server" })?;
+        Ok(Self { program, heartbeat, election_timeout })
+    }
 }
 
 impl Inhabitant for Etcd {
@@ -32,8 +49,8 @@ impl Inhabitant for Etcd {
             ("--listen-peer-urls", own.clone()),
             ("--initial-advertise-peer-urls", own),
             ("--initial-cluster", all.join(",")),
-            ("--heartbeat-interval", "50".to_owned()),
-            ("--election-timeout", "500".to_owned()),
+            ("--heartbeat-interval", self.heartbeat.as_millis().to_string()),
+            ("--election-timeout", self.election_timeout.as_millis().to_string()),
             ("--logger", "zap".to_owned()),
             ("--log-level", "error".to_owned()),
         ];
