@@ -174,8 +174,8 @@ impl<S: StateMachine> Raft<S> {
         let Part::Leader(leadership) = &self.part else {
             return Err(Error::NotLeader { leader: self.leader });
         };
-        if let Some(transfer) = leadership.transfer {
-            return Err(Error::Transferring { to: transfer.to });
+        if let Some(to) = leadership.hands_over(self.id) {
+            return Err(Error::Transferring { to });
         }
         if self.is_changing() {
             return Err(Error::ChangeInProgress);
@@ -231,8 +231,8 @@ impl<S: StateMachine> Raft<S> {
         let last = self.log.last_index();
         let timeouts = (self.config.stick_for(), self.config.quorum_patience());
         let Part::Leader(leadership) = &mut self.part else { return };
-        // A leader that hands over appends no more: the next one will.
-        if leadership.transfer.is_some() {
+        // A leader that hands over, or stands again, appends no more: the next one will.
+        if leadership.hands_over(self.id).is_some() {
             return;
         }
         let Some(Ongoing::CatchUp(mut catch_up)) = leadership.change.take_if(is_catch_up) else {

@@ -31,16 +31,17 @@ pub enum Error {
         /// The largest size.
         limit: usize,
     },
-    /// The leader is handing over to another node. Nothing was done, and nothing will be: ask again,
-    /// there.
+    /// The leader is handing over to another node, or has itself elected anew. Nothing was done, and
+    /// nothing will be: ask again, there.
     #[error("the leader is handing over to {to}; nothing was done")]
     Transferring {
-        /// To whom.
+        /// To whom; itself if it stands again.
         to: NodeId,
     },
     /// The lead was to be handed over to a node that has no vote, or to nobody in particular while
     /// nobody else has one; or a change names a node that is no member, or takes no part where it
-    /// should. Nothing was done, and nothing will be.
+    /// should; or a node that takes no part was asked to read as a follower. Nothing was done, and
+    /// nothing will be.
     #[error("there is no such member; nothing was done")]
     NoSuchMember,
     /// The lead was to be handed over, and that did not come about in time: somebody else leads, or

@@ -343,5 +343,6 @@ impl Leadership {
             into.write_u64(frame.until(until));
             into.write_u8(u8::from(told));
         }
+        self.beyond.hash(into);
     }
 }

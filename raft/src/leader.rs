@@ -38,6 +38,8 @@ pub(crate) struct Leadership {
     /// Whether it must not hold a lease in this term any more.
     pub(crate) lease_void: bool,
     pub(crate) transfer: Option<Transfer>,
+    /// The highest term that it is to outlive: see [`renewal`](crate::renewal).
+    pub(crate) beyond: Option<Term>,
     /// Kept for their memory.
     indexes: Vec<LogIndex>,
     pub(crate) rounds: Vec<Round>,
@@ -136,7 +138,7 @@ impl<S: StateMachine> Raft<S> {
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });
         }
-        if let Some(Transfer { to, .. }) = leadership.transfer
+        if let Some(to) = leadership.hands_over(self.id)
             && !self.config.planted.is(Mutant::ProposesDuringTransfer)
         {
             return Err(Error::Transferring { to });
@@ -173,6 +175,7 @@ impl<S: StateMachine> Raft<S> {
             reads: Reads { arrived, ..Reads::default() },
             lease_void: false,
             transfer: None,
+            beyond: None,
             indexes: Vec::with_capacity(count),
             rounds: Vec::with_capacity(count),
         }));

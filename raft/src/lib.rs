@@ -179,6 +179,7 @@ mod log;
 mod progress;
 pub mod quorum;
 mod reads;
+mod renewal;
 mod request;
 mod transfer;
 

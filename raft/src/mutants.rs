@@ -139,6 +139,12 @@ pub enum Mutant {
     KeepsProgressOfAnotherDisk,
     /// A node hears copies of a disk, and a disk as it was earlier.
     HearsOlderLives,
+    /// A leader steps down for a higher term of a node that has no vote.
+    GuestsDepose,
+    /// A leader that is to outlive such a term stands while commands are under way.
+    RenewsTooSoon,
+    /// A leader tells who takes no part how far to wait before it reads.
+    AnswersOutsiders,
     /// No bug: a leader is heard twice as often.
     HeartbeatsTwiceAsOften,
     /// No bug: a new leader begins its term with two empty entries.
@@ -148,7 +154,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 66] = [
+    pub const ALL: [Self; 69] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -215,6 +221,9 @@ impl Mutant {
         Self::RenewsInOneStep,
         Self::KeepsProgressOfAnotherDisk,
         Self::HearsOlderLives,
+        Self::GuestsDepose,
+        Self::RenewsTooSoon,
+        Self::AnswersOutsiders,
     ];
 
     /// Those that only this crate's own tests look for: what they cost is time, peace, or a margin of a
@@ -222,7 +231,7 @@ impl Mutant {
     /// ask, a session that is in a snapshot, a snapshot damaged on its way or in the place of a log that
     /// conflicts with it, or a disk that is lost, renewed or copied.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 32] = [
+    pub const OWN: [Self; 35] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -255,6 +264,9 @@ impl Mutant {
         Self::RenewsInOneStep,
         Self::KeepsProgressOfAnotherDisk,
         Self::HearsOlderLives,
+        Self::GuestsDepose,
+        Self::RenewsTooSoon,
+        Self::AnswersOutsiders,
     ];
 
     /// All but [`OWN`](Self::OWN).

@@ -306,7 +306,7 @@ impl<S: StateMachine> Raft<S> {
         }
         self.compact_if_due();
         let raised = matches!(self.part, Part::PreCandidate(_)) && message.term() > self.term;
-        if self.heeds_term(now, from, &message) {
+        if self.heeds_term(now, from, &message) && !self.outlives(from, &message) {
             self.heed_term(now, message.term(), out);
         }
         match message {
@@ -426,6 +426,7 @@ impl<S: StateMachine> Raft<S> {
             self.confirm_reads(now, out);
             self.part_from_departed(now);
             self.replicate(out);
+            self.renew_term(now, out);
             self.retire(now, out);
             self.tell_target(now, out);
         } else {

@@ -113,7 +113,8 @@ impl<S: StateMachine> Raft<S> {
     /// everything does.
     ///
     /// # Errors
-    /// [`Error::NotLeader`] and [`Error::Overloaded`]; nothing is done then.
+    /// [`Error::NotLeader`] and [`Error::Overloaded`], and [`Error::NoSuchMember`] at a node that takes
+    /// no part; nothing is done then.
     pub fn read(&mut self, now: Now, request: RequestId, level: ReadLevel) -> Result<(), Error> {
         match level {
             ReadLevel::Index => self.read_index(now, request),
@@ -124,7 +125,7 @@ impl<S: StateMachine> Raft<S> {
             ReadLevel::Follower if self.is_leader() => self.read_index(now, request),
             ReadLevel::Follower => {
                 if self.leader.is_none() {
-                    return Err(Error::NotLeader { leader: None });
+                    return Err(self.no_follower_read());
                 }
                 if self.follower_reads.count() >= self.config.pending_max {
                     return Err(Error::Overloaded);
@@ -240,9 +241,12 @@ impl<S: StateMachine> Raft<S> {
             out.send_now(from, Message::ReadFrom { term: self.term, tag, index });
             return;
         }
+        // Who takes no part is not sent what it would wait for.
+        let served =
+            self.configuration().contains(from) || self.config.planted.is(Mutant::AnswersOutsiders);
         match self.reads_of_leader() {
-            Ok(reads) => reads.arrived.push(Asker::Follower(from, tag)),
-            Err(_) => {
+            Ok(reads) if served => reads.arrived.push(Asker::Follower(from, tag)),
+            Ok(_) | Err(_) => {
                 self.save_ballot(out);
                 out.send(from, Message::ReadFrom { term: self.term, tag, index: None });
             }
@@ -327,6 +331,17 @@ impl<S: StateMachine> Raft<S> {
         reads.asked.drain(..).chain(reads.arrived.drain(..)).map(Asker::Here).collect()
     }
 
+    /// Why this node cannot find out how far to wait: as far as it knows it takes no part, or does not
+    /// reach a leader.
+    fn no_follower_read(&self) -> Error {
+        let seated = self.log.seated();
+        if seated.index <= self.commit && !seated.configuration.contains(self.id) {
+            Error::NoSuchMember
+        } else {
+            Error::NotLeader { leader: self.leader }
+        }
+    }
+
     /// No leader is known any more.
     pub(crate) fn lose_leader(&mut self) {
         self.leader = None;
@@ -335,8 +350,8 @@ impl<S: StateMachine> Raft<S> {
 
     /// The leader is another one, or none is known: whoever has no index yet must ask anew.
     pub(crate) fn fail_follower_reads(&mut self) {
+        let error = self.no_follower_read();
         let reads = &mut self.follower_reads;
-        let error = Error::NotLeader { leader: self.leader };
         let failed = reads.asked.drain(..).chain(reads.arrived.drain(..));
         self.settled.extend(failed.map(|request| Settled::Failed { request, error }));
     }

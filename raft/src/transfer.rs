@@ -8,6 +8,7 @@
 
 use cluster::{NodeId, Now, RequestId, Timestamp};
 
+use crate::leader::Leadership;
 use crate::message::Message;
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
@@ -36,6 +37,13 @@ pub(crate) struct Handover {
     pub(crate) request: RequestId,
 }
 
+impl Leadership {
+    /// To whom this leader, `own`, is handing over; itself, if it is to stand again.
+    pub(crate) fn hands_over(&self, own: NodeId) -> Option<NodeId> {
+        self.transfer.map(|transfer| transfer.to).or(self.beyond.map(|_| own))
+    }
+}
+
 impl<S: StateMachine> Raft<S> {
     /// Hands the lead over to `to`, or to the follower that has come furthest if none is named.
     /// From now on no command is taken, until that has come about or the longest election timeout
@@ -54,7 +62,7 @@ impl<S: StateMachine> Raft<S> {
         let Part::Leader(leadership) = &mut self.part else {
             return Err(Error::NotLeader { leader: self.leader });
         };
-        if let Some(Transfer { to, .. }) = leadership.transfer {
+        if let Some(to) = leadership.hands_over(self.id) {
             return Err(Error::Transferring { to });
         }
         let own = self.place;
@@ -87,10 +95,10 @@ impl<S: StateMachine> Raft<S> {
         Ok(())
     }
 
-    /// Whom this leader is handing over to.
+    /// Whom this leader is handing over to: itself, if it is to stand again.
     pub fn transferring(&self) -> Option<NodeId> {
         match &self.part {
-            Part::Leader(leadership) => leadership.transfer.map(|transfer| transfer.to),
+            Part::Leader(leadership) => leadership.hands_over(self.id),
             Part::Follower | Part::PreCandidate(_) | Part::Candidate(_) => None,
         }
     }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::demos;
 use crate::shell::{cargo, step};
 
-/// How many seeds of the swarm are new each time: the suite's own are the same each time, and a fault
+/// How many seeds of the swarms are new each time: the suite's own are the same each time, and a fault
 /// that they miss they always miss.
 const FRESH: u64 = 1_000;
 
@@ -41,8 +41,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     step("conformance of processes", &mut conformance)?;
     let (first, count) = (fresh_seed().to_string(), FRESH.to_string());
     let fresh = ["--world", "sim", "--first-seed", &first, "--seeds", &count];
-    let mut conformance = cargo(&["xtask", "conformance", "--scenario", "swarm"]);
-    step("seeds that nobody has tried", conformance.args(fresh))?;
+    let swarms = ["--scenario", "swarm", "--scenario", "membership-swarm"];
+    let mut conformance = cargo(&["xtask", "conformance"]);
+    step("seeds that nobody has tried", conformance.args(swarms).args(fresh))?;
     let rivals =
         ["raft-rs", "omnipaxos", "openraft", "etcd"].map(|name| ["--implementation", name]);
     let mut conformance = cargo(&["xtask", "conformance", "--rivals", "--seeds", "20"]);

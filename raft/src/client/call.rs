@@ -32,7 +32,8 @@ pub enum CallError {
         /// The largest size.
         limit: usize,
     },
-    /// There is no such member to hand over to, or to change the part of. Nothing was done.
+    /// There is no such member to hand over to, to change the part of, or to read at as a follower.
+    /// Nothing was done.
     #[error("there is no such member; nothing was done")]
     NoSuchMember,
     /// A node that was to vote did not catch up with the log, or was not heard of. Nothing was done.

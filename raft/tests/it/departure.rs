@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use raft::{Change, Config, LogIndex, Message, Reply, Request, Term};
+use raft::{Change, Config, Error, LogIndex, Message, ReadLevel, Reply, Request, Term};
 
 use crate::bed::{config, plain};
 use crate::journal::Journal;
-use crate::membership::{change, check, check_changed, led, voters};
+use crate::membership::{change, check, check_changed, check_failed, led, voters};
 use crate::paper::{at, request_vote, table};
 use crate::table::n;
 
@@ -209,4 +209,34 @@ fn an_order_to_stand_does_not_give_a_vote() {
     let transfer = table.ask(n(1), Request::Transfer { to: None });
     table.settle(&[1, 2, 3]);
     assert!(matches!(table.answer(transfer), Some(Ok(Reply::Transferred { to })) if *to == n(2)));
+}
+
+/// A node that is out is sent nothing that a read there could wait for: it refuses, whether its leader
+/// is still known to it or not, and says that it is no member as soon as it knows.
+pub(crate) fn who_is_out_answers_no_reads(config: Config<Journal>) {
+    for knows in [true, false] {
+        let mut table = led(config.clone());
+        table.settle(&[1, 2, 3]);
+        let request = change(&mut table, 1, Change::Remove(n(3)));
+        table.settle(if knows { &[1, 2, 3] } else { &[1, 2] });
+        check_changed(&table, request, "voters=(1 2)");
+        table.write(n(1), 10);
+        table.settle(&[1, 2]);
+        let leader = Some(n(1));
+        let error = if knows { Error::NoSuchMember } else { Error::NotLeader { leader } };
+        let read = table.ask(n(3), Request::ReadAt(ReadLevel::Follower, ()));
+        table.settle(&[1, 2, 3]);
+        check_failed(&table, read, error);
+        table.tick(n(3));
+        table.wires.clear();
+        let error = if knows { error } else { Error::NotLeader { leader: None } };
+        let read = table.ask(n(3), Request::ReadAt(ReadLevel::Follower, ()));
+        check_failed(&table, read, error);
+    }
+}
+
+#[test]
+fn who_is_out_refuses_reads_by_name() {
+    who_is_out_answers_no_reads(plain());
+    who_is_out_answers_no_reads(config());
 }

@@ -31,6 +31,7 @@ mod prevote;
 mod quorum;
 mod reads;
 mod recovery;
+mod renewal;
 mod replication;
 mod safety;
 mod scripts;

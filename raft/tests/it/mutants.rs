@@ -8,8 +8,8 @@ use crate::bed::{config, plain};
 use crate::journal::Journal;
 use crate::storm::{storm, storm_as_it_is};
 use crate::{
-    departure, identity, levels, loyalty, membership, paper, prevote, reads, replication, safety,
-    sessions, snapshots, transfer,
+    departure, identity, levels, loyalty, membership, paper, prevote, reads, renewal, replication,
+    safety, sessions, snapshots, transfer,
 };
 
 /// The tests that tell each bug from its absence.
@@ -75,7 +75,10 @@ fn sentence(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         | Mutant::RemovedCountsItself
         | Mutant::RemovedLeadsOn
         | Mutant::KeepsTruncatedConfiguration
-        | Mutant::ForgetsConfiguration => None,
+        | Mutant::ForgetsConfiguration
+        | Mutant::GuestsDepose
+        | Mutant::RenewsTooSoon
+        | Mutant::AnswersOutsiders => None,
         Mutant::CountsAnyDisk
         | Mutant::WipedFounderVotes
         | Mutant::KnowsFoundersUnsaved
@@ -135,6 +138,8 @@ fn sentence_on_membership(mutant: Mutant) -> Option<fn(Config<Journal>)> {
             Some(membership::overwritten_configurations_are_undone)
         }
         Mutant::ForgetsConfiguration => Some(membership::snapshots_carry_the_configuration),
+        Mutant::AnswersOutsiders => Some(departure::who_is_out_answers_no_reads),
+        Mutant::GuestsDepose | Mutant::RenewsTooSoon => Some(renewal::nothing_under_way_is_lost),
         _ => None,
     }
 }
@@ -189,7 +194,7 @@ fn sentences_of_the_thesis_catch_what_they_forbid() {
         assert!(caught.is_err(), "{mutant:?} was not caught");
         tried += 1;
     }
-    assert_eq!(tried, 31);
+    assert_eq!(tried, 34);
 }
 
 #[test]
@@ -217,7 +222,7 @@ const LEFT_TO_THE_PAPER: [Mutant; 7] = [
 
 /// Bugs that cost time or peace, or that need clocks, crashes and changes of the configuration to meet
 /// as they seldom do.
-const LEFT_TO_THE_THESIS: [Mutant; 19] = [
+const LEFT_TO_THE_THESIS: [Mutant; 22] = [
     Mutant::PreVoteRaisesTerm,
     Mutant::PreVoteResetsTimer,
     Mutant::PreVoteHidesTerm,
@@ -237,6 +242,9 @@ const LEFT_TO_THE_THESIS: [Mutant; 19] = [
     Mutant::AddsWithoutCatchUp,
     Mutant::RemovedCountsItself,
     Mutant::RemovedLeadsOn,
+    Mutant::GuestsDepose,
+    Mutant::RenewsTooSoon,
+    Mutant::AnswersOutsiders,
 ];
 
 #[test]

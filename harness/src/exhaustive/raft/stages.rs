@@ -87,6 +87,9 @@ pub(in crate::exhaustive) fn stages(mutant: Mutant) -> Vec<Stage<Config<Cell>>> 
         | Mutant::KnowsFoundersUnsaved
         | Mutant::RenewsInOneStep
         | Mutant::KeepsProgressOfAnotherDisk
-        | Mutant::HearsOlderLives => Vec::new(),
+        | Mutant::HearsOlderLives
+        | Mutant::GuestsDepose
+        | Mutant::RenewsTooSoon
+        | Mutant::AnswersOutsiders => Vec::new(),
     }
 }
