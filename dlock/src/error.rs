@@ -66,6 +66,10 @@ pub enum Error {
         /// Who does, if the node knows.
         leader: Option<NodeId>,
     },
+    /// Nobody took the lead over within an election timeout, or there is nobody else. No lock has
+    /// changed; whether this node still leads depends on why.
+    #[error("nobody took the lead over; no lock has changed")]
+    NotHandedOver,
     /// The leader has more under way than it takes. Nothing was done.
     #[error("too many requests are under way; nothing was done")]
     Overloaded,
@@ -84,12 +88,10 @@ impl From<raft::Error> for Error {
         match error {
             raft::Error::NotLeader { leader } => Self::NotLeader { leader },
             raft::Error::Transferring { to } => Self::NotLeader { leader: Some(to) },
-            raft::Error::Deposed | raft::Error::NotTransferred | raft::Error::SessionExpired => {
-                Self::Unknown
-            }
+            raft::Error::Deposed | raft::Error::SessionExpired => Self::Unknown,
+            raft::Error::NotTransferred | raft::Error::NoSuchMember => Self::NotHandedOver,
             raft::Error::Overloaded
             | raft::Error::TooLarge { .. }
-            | raft::Error::NoSuchMember
             | raft::Error::ChangeInProgress
             | raft::Error::NotCaughtUp
             | raft::Error::UnfitMember

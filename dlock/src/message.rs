@@ -89,6 +89,9 @@ pub enum Request {
     },
     /// All locks that are held.
     List,
+    /// Let another node lead: the one that is best prepared. Asked of the leader, before it is stopped:
+    /// then nobody has to wait until it is missed. Changes no lock.
+    HandOver,
 }
 
 /// What clients are answered.
@@ -96,7 +99,7 @@ pub type Response = Result<Reply, Error>;
 
 /// The answer to a request that was not refused.
 ///
-/// The last three show the table as the log has it when the question arrives at the leader, or
+/// Those that show the table do so as the log has it when the question arrives at the leader, or
 /// later (they are linearizable). A lease whose end has come but has not been replicated yet, a
 /// matter of one round, still shows as locked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -124,6 +127,11 @@ pub enum Reply {
     Info(Option<LockInfo>),
     /// All locks that are held, by name of the resource.
     Locks(Vec<LockInfo>),
+    /// Another node leads now.
+    HandedOver {
+        /// Which.
+        to: NodeId,
+    },
 }
 
 /// A lock that was granted.

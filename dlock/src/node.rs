@@ -163,6 +163,7 @@ impl Node for LockNode {
                 | Error::NotHolder
                 | Error::StaleToken { .. }
                 | Error::InvalidTtl { .. }
+                | Error::NotHandedOver
                 | Error::Overloaded
                 | Error::Unknown,
             ) => None,
@@ -176,6 +177,7 @@ impl LockNode {
         let action = match self.plan(body) {
             Ok(Plan::Write(action)) => action,
             Ok(Plan::Read(query)) => return self.read(now, id, query, out),
+            Ok(Plan::HandOver) => return self.hand_over(now, id, out),
             Err(error) => return out.respond_now(id, Err(error)),
         };
         self.follow_leadership(now);
@@ -223,6 +225,13 @@ impl LockNode {
             Request::IsLocked { resource } => Ok(Plan::Read(Query::IsLocked(resource))),
             Request::Info { resource } => Ok(Plan::Read(Query::Info(resource))),
             Request::List => Ok(Plan::Read(Query::List)),
+            Request::HandOver => Ok(Plan::HandOver),
+        }
+    }
+
+    fn hand_over(&mut self, now: Now, id: RequestId, out: &mut EffectsOf<Self>) {
+        if let Err(error) = self.raft.transfer(now, Some(id), None) {
+            out.respond_now(id, Err(error.into()));
         }
     }
 
@@ -242,6 +251,7 @@ impl LockNode {
 enum Plan {
     Write(Action),
     Read(Query),
+    HandOver,
 }
 
 // Leading.
@@ -312,8 +322,11 @@ impl LockNode {
                     out.respond_now(request, Ok(self.table().look(&query, at)));
                 }
             }
+            Settled::Transferred { request, to } => {
+                out.respond_now(request, Ok(Reply::HandedOver { to }));
+            }
             // Nobody asks this service for that.
-            Settled::Transferred { .. } | Settled::Changed { .. } => {}
+            Settled::Changed { .. } => {}
             Settled::Failed { request, error } => {
                 let was_read = self.reads.remove(&request).is_some();
                 let error = match error {

@@ -94,11 +94,37 @@ fn a_follower_says_who_leads() {
     let leader = world.await_leader().expect("one");
     world.run_for(ms(200)).expect("holds");
     let follower = world.followers(leader)[0];
-    for request in [take("r", "ann", 1, 1_000), Request::List] {
+    for request in [take("r", "ann", 1, 1_000), Request::List, Request::HandOver] {
         let id = world.submit(follower, request);
         let refused = world.answer(id, ms(100)).expect("an answer");
         assert_eq!(refused, Err(Error::NotLeader { leader: Some(leader) }));
     }
+}
+
+/// Locks stay as they are, and whoever waits in line where the lead was is answered there.
+#[test]
+fn a_leader_hands_over_with_all_that_is_locked() {
+    let mut world = World::new(&Config::default(), 3, 1);
+    let old = world.await_leader().expect("one");
+    let held = world.grant(take("r", "ann", 1, 10_000)).expect("free");
+    let waiting = world.submit(old, wait_for("r", "bob", 1, 1_000, 60_000));
+    world.run_for(ms(100)).expect("holds");
+    let asked = world.submit(old, Request::HandOver);
+    let answer = world.answer(asked, ms(100)).expect("an answer");
+    let Ok(Reply::HandedOver { to }) = answer else { panic!("{answer:?}") };
+    assert_ne!(to, old);
+    assert_eq!(world.info("r").expect("an answer").map(|info| info.token), Some(held.token));
+    assert_eq!(world.leader(), Some(to));
+    world.ask(release("r", "ann", held.token)).expect("an answer").expect("it was held");
+    let next = granted(&Request::HandOver, world.answer(waiting, ms(100)).expect("an answer"));
+    assert!(next.expect("its turn").token > held.token);
+}
+
+#[test]
+fn a_leader_that_is_alone_cannot_hand_over() {
+    let mut world = World::new(&Config::default(), 1, 1);
+    let refused = world.ask(Request::HandOver).expect("an answer");
+    assert_eq!(refused, Err(Error::NotHandedOver));
 }
 
 /// A leader without a majority promises nothing, however long it takes itself for one.

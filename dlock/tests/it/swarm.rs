@@ -369,7 +369,8 @@ fn wished(request: &Request) -> Option<(&Resource, AttemptId)> {
         | Request::Cancel { .. }
         | Request::IsLocked { .. }
         | Request::Info { .. }
-        | Request::List => None,
+        | Request::List
+        | Request::HandOver => None,
     }
 }
 

@@ -93,7 +93,10 @@ fn print(output: &Output) -> String {
             format!("renewed {renewals} for {}", valid_for.as_millis())
         }
         Outcome::Answer(Ok(Reply::Cancelled)) => "ok".to_owned(),
-        Outcome::Answer(Ok(other @ (Reply::Locked(_) | Reply::Info(_) | Reply::Locks(_)))) => {
+        Outcome::Answer(Ok(
+            other
+            @ (Reply::Locked(_) | Reply::Info(_) | Reply::Locks(_) | Reply::HandedOver { .. }),
+        )) => {
             panic!("a command answered {other:?}")
         }
         Outcome::Answer(Err(error)) => match error {

@@ -41,7 +41,8 @@ fn does(request: &Request) -> Does {
         | Request::Renew { .. }
         | Request::Cancel { .. }
         | Request::Info { .. }
-        | Request::List => Does::Nothing,
+        | Request::List
+        | Request::HandOver => Does::Nothing,
     }
 }
 

@@ -106,6 +106,10 @@ impl Pattern for Locks {
         }
     }
 
+    fn farewell() -> Option<Request> {
+        Some(Request::HandOver)
+    }
+
     fn answer(response: Response) -> Answer {
         match response {
             Ok(Reply::Acquired(grant)) => Ok(Outcome::Acquired {
@@ -120,7 +124,9 @@ impl Pattern for Locks {
             Ok(Reply::Info(info)) => {
                 Ok(Outcome::Holder { token: info.map(|info| info.token.get()) })
             }
-            Ok(Reply::Cancelled | Reply::Locked(_) | Reply::Locks(_)) => Err(Refusal::Unknown),
+            Ok(
+                Reply::Cancelled | Reply::Locked(_) | Reply::Locks(_) | Reply::HandedOver { .. },
+            ) => Err(Refusal::Unknown),
             Err(error) => Err(match error {
                 Error::Held { .. } | Error::WaitTimedOut | Error::Cancelled => Refusal::Busy,
                 Error::QueueFull { .. } | Error::TooManyHolds { .. } => Refusal::Busy,
@@ -129,7 +135,7 @@ impl Pattern for Locks {
                 }
                 Error::NotLeader { leader } => Refusal::NotLeader(leader),
                 Error::Overloaded => Refusal::Unavailable,
-                Error::Unknown => Refusal::Unknown,
+                Error::Unknown | Error::NotHandedOver => Refusal::Unknown,
             }),
         }
     }

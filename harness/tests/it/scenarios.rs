@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cluster::Rng;
+use harness::guarantee::Violation;
 use harness::implementation::World;
 use harness::implementations;
 use harness::run::NoRun;
@@ -98,6 +99,25 @@ fn voters_change_and_reads_go_every_way() {
     let last = history.calls.iter().rev().find(|call| matches!(call.op, Op::Change(_)));
     let last = last.expect("there was an operator");
     assert!(last.served() && last.invoked >= history.healed.expect("it was repaired"));
+}
+
+/// Seeds on which a fault was found that is mended now, each with what it was.
+#[test]
+fn what_was_mended_stays_mended() {
+    // A voter that stood, and was taken out before it heard that it lost, deposed the leader when it was
+    // put in again.
+    let found = [("raft", "membership-swarm", 6_423)];
+    for (name, scenario, seed) in found {
+        let implementation = implementations::named(name).expect("it is registered");
+        let scenario = Scenario::named(scenario).expect("it exists");
+        let span = harness::suite::SPAN;
+        let options = Options { world: World::Sim, seed, nodes: None, span, trace: false };
+        let report = run(&implementation, &scenario, &options).expect("it can be run");
+        assert_eq!(report.vacuous, None, "{name}, seed {seed}");
+        let claimed = |broken: &&Violation| implementation.claims.contains(&broken.guarantee);
+        let broken = report.violations.iter().find(claimed);
+        assert!(broken.is_none(), "{name}, seed {seed}: {broken:?}");
+    }
 }
 
 #[test]

@@ -9,7 +9,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use cluster::cli::{Dev, Logging, Place, Serving, span};
-use dlock::{Config, LockNode};
+use cluster::net::Server;
+use cluster::threads::Client;
+use dlock::{Config, LockNode, Request};
+
+/// How long a node that stops tries to hand over.
+const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// Locks with fencing tokens, kept by a cluster.
 #[derive(Parser)]
@@ -23,7 +28,7 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Run one node of a cluster, until SIGTERM or Ctrl-C
+    /// Run one node of a cluster, until SIGTERM or Ctrl-C; it hands over first if it leads
     Run(Run),
     /// Run a whole cluster in this terminal, a process a node, to try it out
     Dev(Dev),
@@ -55,8 +60,17 @@ impl Run {
             .with_election_timeout(timeout..=timeout.saturating_mul(2))
             .with_heartbeat(timeout / 5)
             .with_ttl_default(self.ttl_default);
-        // There is nothing to hand over by: the others elect a leader when this one is silent.
-        Ok(self.serving.start::<LockNode>(config)?.until_told(|_| {})?)
+        Ok(self.serving.start::<LockNode>(config)?.until_told(hand_over)?)
+    }
+}
+
+/// So that the others need not wait until it is missed.
+fn hand_over(server: &Server<LockNode>) {
+    if server.state().leads()
+        && let Ok(port) = server.port()
+    {
+        // Whether it did or not: what is left to do is the same.
+        let _ = Client::over(port).call(server.id(), Request::HandOver, HAND_OVER);
     }
 }
 
