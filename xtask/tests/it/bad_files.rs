@@ -73,7 +73,7 @@ fn no_file_that_is_no_scenario_is_run() {
             step.to_owned() + &"[[step]]\nat = \"1s\"\ndo = \"heal\"\n".repeat(20_000),
             "10000",
         ),
-        ("world", "implementation = \"raft\"\nworld = \"net\"\n".to_owned(), "world"),
+        ("world", "implementation = \"raft\"\nworld = \"ether\"\n".to_owned(), "`ether`"),
         ("nodes", "implementation = \"quorum\"\nnodes = 2\n".to_owned(), "nodes"),
     ] {
         fs::write(dir.join(name), text).expect("it can be written");
