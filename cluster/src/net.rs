@@ -129,6 +129,8 @@ pub use limits::Limits;
 pub use passport::PassportError;
 pub use refusal::{Reason, Refused};
 pub use remote::{Remote, RemoteBuilder};
+#[cfg(feature = "cli")]
+pub(crate) use server::BACKLOG;
 pub use server::{Builder, Server};
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};

@@ -79,6 +79,10 @@ pub enum LockError {
         /// How long the call waited.
         waited: Duration,
     },
+    /// The node answered another question than it was asked: it is broken, or of another version. The
+    /// request may have had an effect; what it may have locked is free again when its TTL has passed.
+    #[error("the node answered another question; the effect of the request is unknown")]
+    Mismatch,
 }
 
 /// What came of a request.
@@ -236,7 +240,7 @@ impl Locks {
         };
         let Asked { outcome, sent, .. } = self.ask(&request, self.patience);
         let reply = outcome?;
-        let Reply::Renewed { renewals, valid_for } = reply else { mismatch(&request, &reply) };
+        let Reply::Renewed { renewals, valid_for } = reply else { return Err(LockError::Mismatch) };
         lease.valid_until = lease.valid_until.max(self.valid_until(sent, valid_for));
         Ok(renewals)
     }
@@ -251,7 +255,7 @@ impl Locks {
     pub fn is_locked(&mut self, resource: impl Into<Resource>) -> Result<bool, LockError> {
         let request = Request::IsLocked { resource: resource.into() };
         let reply = self.ask(&request, self.patience).outcome?;
-        let Reply::Locked(locked) = reply else { mismatch(&request, &reply) };
+        let Reply::Locked(locked) = reply else { return Err(LockError::Mismatch) };
         Ok(locked)
     }
 
@@ -262,7 +266,7 @@ impl Locks {
     pub fn info(&mut self, resource: impl Into<Resource>) -> Result<Option<LockInfo>, LockError> {
         let request = Request::Info { resource: resource.into() };
         let reply = self.ask(&request, self.patience).outcome?;
-        let Reply::Info(info) = reply else { mismatch(&request, &reply) };
+        let Reply::Info(info) = reply else { return Err(LockError::Mismatch) };
         Ok(info)
     }
 
@@ -273,7 +277,7 @@ impl Locks {
     pub fn list(&mut self) -> Result<Vec<LockInfo>, LockError> {
         let request = Request::List;
         let reply = self.ask(&request, self.patience).outcome?;
-        let Reply::Locks(locks) = reply else { mismatch(&request, &reply) };
+        let Reply::Locks(locks) = reply else { return Err(LockError::Mismatch) };
         Ok(locks)
     }
 }
@@ -333,7 +337,7 @@ impl Locks {
     ) -> Result<Lease, LockError> {
         let reply = asked.outcome?;
         let Reply::Acquired(Grant { token, holds, valid_for, .. }) = reply else {
-            unreachable!("an acquire is answered as one, not by {reply:?}");
+            return Err(LockError::Mismatch);
         };
         let valid_until = self.valid_until(asked.sent, valid_for);
         Ok(Lease { resource: resource.clone(), token, attempt, holds, valid_until })
@@ -362,9 +366,4 @@ impl From<Error> for LockError {
     fn from(error: Error) -> Self {
         Self::Refused(error)
     }
-}
-
-/// The node answered a request with another one's reply, which it does not.
-fn mismatch(request: &Request, reply: &Reply) -> ! {
-    unreachable!("{request:?} was answered by {reply:?}")
 }

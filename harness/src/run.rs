@@ -326,6 +326,7 @@ impl<'a> Run<'a> {
         } else {
             undecided.or(self.undecided)
         };
+        let vacuous = vacuous.map(|why| why + &testimony(&self.subject.said()));
         Report {
             seed: case.seed,
             digest: self.subject.digest(),

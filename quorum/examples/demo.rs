@@ -224,7 +224,9 @@ impl Demo {
                     println!("  {node}: ACTIVE ({} keys, {} hints)", status.keys, status.hints);
                 }
                 Err(StoreError::NoAnswer(_)) => println!("  {node}: FAILED"),
-                Err(refused @ StoreError::Refused(_)) => return Err(refused.into()),
+                Err(refused @ (StoreError::Refused(_) | StoreError::Mismatch)) => {
+                    return Err(refused.into());
+                }
             }
         }
         Ok(())

@@ -40,6 +40,10 @@ pub enum StoreError {
     /// No node answered. Effect: as that error says.
     #[error(transparent)]
     NoAnswer(#[from] CallError),
+    /// The node answered another question than it was asked: it is broken, or of another version. A
+    /// write may have had an effect.
+    #[error("the node answered another question; the effect of a write is unknown")]
+    Mismatch,
 }
 
 impl StoreError {
@@ -48,7 +52,7 @@ impl StoreError {
         match self {
             Self::Refused(error) => error.is_without_effect(),
             Self::NoAnswer(CallError::Unavailable { .. }) => true,
-            Self::NoAnswer(CallError::Unknown { .. }) => false,
+            Self::NoAnswer(CallError::Unknown { .. }) | Self::Mismatch => false,
         }
     }
 }
@@ -68,9 +72,7 @@ impl Store {
     pub fn get(&mut self, key: impl Into<Key>) -> Result<Read, StoreError> {
         match self.ask(Request::get(key))? {
             Reply::Value { value, version, guarantee } => Ok(Read { value, version, guarantee }),
-            Reply::Written { .. } | Reply::Status(_) => {
-                unreachable!("a read is answered by a value")
-            }
+            Reply::Written { .. } | Reply::Status(_) => Err(StoreError::Mismatch),
         }
     }
 
@@ -103,9 +105,7 @@ impl Store {
     pub fn status(&mut self, node: NodeId) -> Result<Status, StoreError> {
         match self.client.call(node, Request::Status, self.timeout)?? {
             Reply::Status(status) => Ok(status),
-            Reply::Value { .. } | Reply::Written { .. } => {
-                unreachable!("a status request is answered by a status")
-            }
+            Reply::Value { .. } | Reply::Written { .. } => Err(StoreError::Mismatch),
         }
     }
 
@@ -120,9 +120,7 @@ impl Store {
     fn write(&mut self, request: Request) -> Result<Version, StoreError> {
         match self.ask(request)? {
             Reply::Written { version, .. } => Ok(version),
-            Reply::Value { .. } | Reply::Status(_) => {
-                unreachable!("a write is answered by a version")
-            }
+            Reply::Value { .. } | Reply::Status(_) => Err(StoreError::Mismatch),
         }
     }
 

@@ -503,6 +503,7 @@ mod tests {
             let Self { log, plain, .. } = self;
             let base = log.base().index.since(LogIndex::ZERO);
             assert_eq!(log.last_index().since(LogIndex::ZERO), plain.len());
+            assert_eq!(log.last(), plain.last().map_or(Position::ZERO, Entry::position));
             assert_eq!(log.len(), plain.len() - base);
             assert!(log.runs.iter().all(|run| !run.is_empty()));
             for from in (0..plain.len() + 2).step_by(7).chain([base, plain.len()]) {
@@ -558,5 +559,34 @@ mod tests {
         assert_eq!(alive(), 1_000 - 256);
         log.free(usize::MAX);
         assert_eq!(alive(), 1_000 % 128);
+    }
+
+    /// Not all at once, none for a few entries, and nothing is left when as many have come as went.
+    #[test]
+    fn what_is_compacted_goes_as_more_comes() {
+        let mut log = empty();
+        let more = |log: &mut Log<u64>, count: usize| {
+            for _ in 0..count {
+                let (term, index) = (Term::new(1), log.last_index().next());
+                log.push(Entry { term, index, payload: Payload::Command(0) });
+            }
+            log.unsaved();
+            log.saved(PersistCount(1));
+        };
+        more(&mut log, 10_240);
+        log.free_some();
+        log.compact(log.last_index());
+        let whole = log.dropped.len();
+        assert_eq!(whole, 10_240 / 128);
+        more(&mut log, FREED_EVERY - 1);
+        log.free_some();
+        assert_eq!(log.dropped.len(), whole, "too few have come");
+        for _ in 0..10_240 / FREED_EVERY {
+            let before = log.dropped.len();
+            more(&mut log, FREED_EVERY);
+            log.free_some();
+            assert!(before - log.dropped.len() <= 3, "too many go at once");
+        }
+        assert_eq!(log.dropped.len(), 0);
     }
 }

@@ -3,7 +3,8 @@
 #[path = "../../../cluster/tests/support/dev.rs"]
 mod dev;
 
-use dev::{Dev, eventually};
+use dev::Dev;
+use dev::wait::eventually;
 
 const BULLY: &str = env!("CARGO_BIN_EXE_bully");
 

@@ -24,6 +24,8 @@ const STRIDE: u16 = 10_000;
 const PORT_MAX: i64 = 45_000;
 /// How long the nodes may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What such a cluster is called.
+const NAME: &str = "dev";
 
 /// A cluster of processes in this terminal, each of them `run`, on disks.
 ///
@@ -49,29 +51,40 @@ pub struct Dev {
     run: Vec<OsString>,
 }
 
+/// How to try such a cluster out.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The program that runs it, as it was called.
+    pub program: String,
+    /// The options that say which cluster is meant, and where it is.
+    pub whom: String,
+    /// Where clients of the front of each node reach it, if they have such; the first node's first.
+    pub fronts: Vec<u16>,
+}
+
 /// A node of such a cluster, and where it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// Which node.
-    pub id: NodeId,
+struct Place {
+    id: NodeId,
     /// Where clients of its front reach it, if it has one.
-    pub front: SocketAddr,
+    front: SocketAddr,
     /// Where its peers, and clients of the pattern itself, do.
-    pub node: SocketAddr,
+    node: SocketAddr,
     /// Where it answers HTTP.
-    pub watch: SocketAddr,
+    watch: SocketAddr,
 }
 
 impl Dev {
     /// Runs it until the process is told to end, or all nodes have ended. Each is told where its front
-    /// listens by the option `front`, if they have such; what `hints` returns is printed once they run.
+    /// listens by the option `front`, if they have such; the commands that `hints` returns are printed once
+    /// they run, for another terminal.
     ///
     /// # Errors
     /// When a port is in use, which is named, or a process cannot be started.
     pub fn run(
         self,
         front: Option<&'static str>,
-        hints: impl FnOnce(&[Place]) -> String,
+        hints: impl FnOnce(&Trial) -> Vec<String>,
     ) -> Result<(), Failure> {
         let stop = Stop::listen().map_err(Failure::system("listen for signals"))?;
         let places: Vec<_> = (0..self.nodes).map(|place| self.place(place)).collect();
@@ -93,7 +106,7 @@ impl Dev {
                 Task { id: place.id, program: program.clone(), words, restart: self.restart };
             nodes.push(Keeper::start(task, voice, sender.clone())?);
         }
-        voice.say(&hints(&places));
+        voice.say(&invitation(&hints(&Trial::of(&places))));
         let left = attend(nodes.len(), &news);
         if left > 0 {
             voice.say("ending: the nodes hand over first\n");
@@ -125,11 +138,9 @@ impl Dev {
         front: Option<&'static str>,
         data: &Path,
     ) -> Vec<OsString> {
-        let nodes: Vec<_> =
-            places.iter().map(|place| format!("{}={}", place.id.get(), place.node)).collect();
         let (id, watch) = (place.id.get().to_string(), place.watch.to_string());
-        let nodes = nodes.join(",");
-        let words = ["run", "--id", &id, "--cluster", "dev", "--nodes", &nodes, "--watch", &watch];
+        let nodes = named(places);
+        let words = ["run", "--id", &id, "--cluster", NAME, "--nodes", &nodes, "--watch", &watch];
         let mut words: Vec<OsString> = words.map(OsString::from).to_vec();
         words.extend(["--data".into(), data.join(place.id.to_string()).into()]);
         if let Some(option) = front {
@@ -138,6 +149,27 @@ impl Dev {
         words.extend(self.run.iter().cloned());
         words
     }
+}
+
+impl Trial {
+    fn of(places: &[Place]) -> Self {
+        Self {
+            program: std::env::args().next().unwrap_or_default(),
+            whom: format!("--cluster {NAME} --nodes {}", named(places)),
+            fronts: places.iter().map(|place| place.front.port()).collect(),
+        }
+    }
+}
+
+/// The nodes as they are told of each other.
+fn named(places: &[Place]) -> String {
+    let named = |place: &Place| format!("{}={}", place.id.get(), place.node);
+    places.iter().map(named).collect::<Vec<_>>().join(",")
+}
+
+fn invitation(hints: &[String]) -> String {
+    let hints: String = hints.iter().map(|hint| format!("  {hint}\n")).collect();
+    format!("\nTry, in another terminal:\n{hints}End it with Ctrl-C.\n\n")
 }
 
 fn overview(places: &[Place], data: &Path) -> String {

@@ -1,6 +1,8 @@
 //! Why a process does not go on.
 
+use std::fmt::Display;
 use std::io;
+use std::process::ExitCode;
 
 use crate::net::{StartError, TlsError};
 use crate::threads::Refusal;
@@ -45,5 +47,16 @@ pub enum Failure {
 impl Failure {
     pub(super) fn system(attempt: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { attempt: attempt.into(), source }
+    }
+}
+
+/// What `program` ends with when it is `done`: why it failed, it tells on standard error first.
+pub fn end(program: &str, done: Result<(), impl Display>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

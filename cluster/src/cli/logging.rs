@@ -20,12 +20,14 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Logs from now on, in colours if that is a terminal and `NO_COLOR` is not set; what `default` says
-    /// where nothing else is said.
+    /// Logs from now on, in colours if that is a terminal and `NO_COLOR` is not set. Where nobody says
+    /// what, a process that `serves` tells its operator what it does, and one that asks a cluster errors
+    /// only: who started it reads the answer.
     ///
     /// # Errors
     /// [`Failure::Invalid`], naming `RUST_LOG`, if that says nothing that can be understood.
-    pub fn begin(self, default: &str) -> Result<(), Failure> {
+    pub fn begin(self, serves: bool) -> Result<(), Failure> {
+        let default = if serves { "info" } else { "error" };
         let told = std::env::var("RUST_LOG").ok().filter(|levels| !levels.is_empty());
         let levels = match (self.log, told) {
             (Some(levels), _) => levels,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Failure;
 use crate::NodeId;
 use crate::net::{ClusterId, Remote, Spoken, Tls};
+use crate::threads::Client;
 
 /// A cluster, where its nodes are, and the certificates to meet them with.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,6 +28,27 @@ pub struct Peers {
     /// The certificate of the authority that signs for this cluster (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_ca: Option<PathBuf>,
+}
+
+/// A cluster that is asked something, and how long to try.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Whom {
+    /// Which cluster.
+    #[command(flatten)]
+    pub peers: Peers,
+    /// How long to try
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
+    pub timeout: Duration,
+}
+
+impl Whom {
+    /// A client of its nodes.
+    ///
+    /// # Errors
+    /// As [`Peers::connect`].
+    pub fn client<N: Spoken>(&self) -> Result<Client<N>, Failure> {
+        Ok(Client::over(self.peers.connect()?))
+    }
 }
 
 /// A node, and where it is: `1=127.0.0.1:7001`.

@@ -75,7 +75,11 @@ impl Serving {
     /// # Errors
     /// [`Failure::Invalid`], naming `field`, if other machines may connect there and nobody has said
     /// that they may.
-    pub fn check_front(&self, field: &'static str, address: SocketAddr) -> Result<(), Failure> {
+    pub(super) fn check_front(
+        &self,
+        field: &'static str,
+        address: SocketAddr,
+    ) -> Result<(), Failure> {
         if self.insecurely || address.ip().is_loopback() {
             return Ok(());
         }

@@ -1,20 +1,18 @@
 //! What is told in columns.
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+
 /// `rows` below `head`, each column as wide as its longest cell, two spaces between them.
 pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
-    let mut widths = head.map(|cell| cell.chars().count());
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
+    let mut table = Table::new();
+    // However narrow a terminal is, nothing is broken: programs read this too.
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
-    let line = |cells: [&str; N]| {
-        let padded = cells.into_iter().zip(widths);
-        let line: Vec<_> = padded.map(|(cell, width)| format!("{cell:width$}")).collect();
-        line.join("  ").trim_end().to_owned() + "\n"
-    };
-    let told = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
-    std::iter::once(line(head)).chain(told).collect()
+    table.trim_fmt() + "\n"
 }
 
 #[cfg(test)]

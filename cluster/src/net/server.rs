@@ -33,11 +33,11 @@ use super::{Spoken, StartError, chance, node_map};
 use crate::store::{Journal, Opened, Store};
 use crate::threads::host::{self, Control, Host, Mail};
 use crate::threads::medium::{Medium, Opener};
-use crate::threads::{Options, Refusal};
+use crate::threads::{CallError, Client, Options, Refusal};
 use crate::{Emitted, Fault, InvalidConfig, Members, NodeId, NodeState, Rng, Unsupported};
 
 /// How many connections may wait to be taken.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// One node of a cluster, which its peers and clients reach by TCP: a thread for the node, as in
 /// [`threads`](crate::threads), and one for all connections.
@@ -128,6 +128,16 @@ impl<N: Spoken> Server<N> {
             .secured(calling.tls.clone())
             .local(*here, entrance.clone())
             .connect()
+    }
+
+    /// Asks this server's own node, and waits for its answer for at most `patience`.
+    ///
+    /// # Errors
+    /// As [`Client::call`](crate::threads::Client::call) has them; [`CallError::Unavailable`] also if the
+    /// system has no more threads or files for it.
+    pub fn ask(&self, request: N::Request, patience: Duration) -> Result<N::Response, CallError> {
+        let port = self.port().map_err(|_| CallError::Unavailable { waited: Duration::ZERO })?;
+        Client::over(port).call(self.id(), request, patience)
     }
 
     /// How the node is doing. One that does not say so within two seconds, because its disk hangs, counts

@@ -1,24 +1,11 @@
 //! A cluster that a pattern's binary runs for trying out, as the tests of these binaries use it.
 
-use std::net::{Ipv4Addr, TcpListener};
+#[path = "wait.rs"]
+pub(crate) mod wait;
+
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-/// Longer than anything takes here.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
-
-/// Looks until there is something to see.
-#[track_caller]
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LONG;
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use wait::{eventually, first_port};
 
 /// `dev` of a binary, three nodes, until the test ends.
 pub(crate) struct Dev {
@@ -30,15 +17,10 @@ pub(crate) struct Dev {
 }
 
 impl Dev {
-    /// On ports from `from` on, at which each test has a hundred of its own; once its `status` finds
-    /// nothing wrong.
+    /// On ports from `from` on, see [`first_port`]; once its `status` finds nothing wrong.
     #[track_caller]
     pub(crate) fn start(program: &'static str, from: u16) -> Self {
-        let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        let all = |&port: &u16| {
-            (0..3).all(|place| [0, 10_000, 20_000].iter().all(|stride| free(port + stride + place)))
-        };
-        let port = (from..from + 100).step_by(3).find(all).expect("some ports are free");
+        let port = first_port(from);
         let directory = tempfile::tempdir().expect("a directory");
         let mut command = Command::new(program);
         command.args(["dev", "--port", &port.to_string(), "--data"]).arg(directory.path());

@@ -6,7 +6,8 @@ mod dev;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use dev::{Dev, eventually};
+use dev::Dev;
+use dev::wait::eventually;
 
 const DLOCK: &str = env!("CARGO_BIN_EXE_dlock");
 

@@ -141,25 +141,42 @@ impl Run<'_> {
         })
     }
 
+    /// What the node has committed, as it says; asked until it does, within a bound. A node that runs may
+    /// be out of a client's reach for a moment: connections to the process that it was before are lost, and
+    /// are not made anew at once.
+    fn committed(&mut self, node: NodeId) -> Result<Vec<u64>, String> {
+        let give_up = self.subject.now() + LOG_PATIENCE;
+        loop {
+            let request = self.subject.submit(node, Op::Committed);
+            let answer = loop {
+                match self.subject.poll(give_up) {
+                    Some(completion) if completion.request == request => break completion.outcome,
+                    Some(_) => {}
+                    None => return Err(format!("no answer within {LOG_PATIENCE:?}")),
+                }
+            };
+            if let Ok(Ok(Outcome::Log(log))) = answer {
+                return Ok(log);
+            }
+            let now = self.subject.now();
+            if now >= give_up {
+                return Err(format!("{answer:?}"));
+            }
+            self.advance(now + GLANCE);
+        }
+    }
+
     /// Asks every node for what it has committed, and compares.
     fn compare_logs(&mut self) {
         let mut logs: Vec<(NodeId, Vec<u64>)> = Vec::new();
-        let living = self.living();
-        for &node in &living {
-            let request = self.subject.submit(node, Op::Committed);
-            let give_up = self.subject.now() + LOG_PATIENCE;
-            while let Some(completion) = self.subject.poll(give_up) {
-                if completion.request == request {
-                    if let Ok(Ok(Outcome::Log(log))) = completion.outcome {
-                        logs.push((node, log));
-                    }
-                    break;
+        for node in self.living() {
+            match self.committed(node) {
+                Ok(log) => logs.push((node, log)),
+                Err(why) => {
+                    let what = format!("{node} did not tell what it has committed: {why}");
+                    self.undecided = Some(what);
                 }
             }
-        }
-        if logs.len() < living.len() {
-            let (told, all) = (logs.len(), living.len());
-            self.undecided = Some(format!("only {told} of {all} nodes told what they committed"));
         }
         if let Some(what) = logs.iter().find_map(|(node, log)| applied_twice(*node, log)) {
             self.violations.push(Violation::new(Guarantee::ExactlyOnce, what));

@@ -6,7 +6,8 @@ mod dev;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
-use dev::{Dev, LONG, eventually};
+use dev::Dev;
+use dev::wait::{LONG, eventually};
 
 const QUORUM: &str = env!("CARGO_BIN_EXE_quorum");
 

@@ -5,16 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{ChildStdout, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::processes::{Process, answers, eventually, in_directory, output, raft};
-
-/// A port such that those that `dev` needs are free; each test has its own range.
-fn first_port(from: u16) -> u16 {
-    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let all = |&port: &u16| {
-        (0..3).all(|place| [0, 10_000, 20_000].iter().all(|stride| free(port + stride + place)))
-    };
-    (from..from + 100).step_by(3).find(all).expect("some ports are free")
-}
+use crate::processes::{Process, answers, in_directory, output, raft};
+use crate::wait::{eventually, first_port};
 
 struct Dev {
     process: Process,

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::processes::{Nodes, Redis, answers, eventually};
+use crate::processes::{Nodes, Redis, answers};
+use crate::wait::eventually;
 
 const KILLS: u64 = 50;
 const CLIENTS: u64 = 3;

@@ -7,4 +7,6 @@ mod dev;
 mod kills;
 mod nodes;
 mod processes;
+#[path = "../../../cluster/tests/support/wait.rs"]
+mod wait;
 mod words;

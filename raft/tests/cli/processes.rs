@@ -5,12 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
 
-/// Longer than anything takes here.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
-/// A moment between two looks.
-const MOMENT: Duration = Duration::from_millis(5);
+use crate::wait::{LONG, eventually};
 
 /// The binary, told these words.
 pub(crate) fn raft<W: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = W>) -> Command {
@@ -26,19 +22,6 @@ pub(crate) fn output(mut command: Command) -> (Output, String) {
     let output = command.output().expect("it starts");
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     (output, String::from_utf8_lossy(&said).into_owned())
-}
-
-/// Looks until there is something to see.
-#[track_caller]
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LONG;
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(MOMENT);
-    }
 }
 
 /// So many addresses on loopback that nobody listened at a moment ago, and that the system gives to no

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bully::{Answer, Bully, Config, Error, Request};
 use clap::Parser;
-use cluster::cli::{Dev, Logging, Peers, Place, Serving, node, span, table};
+use cluster::cli::{Dev, Logging, Serving, Trial, Whom, end, node, span, table};
 use cluster::net::Server;
 use cluster::threads::Client;
 use cluster::{Epoch, NodeId};
@@ -49,16 +49,6 @@ struct Run {
     heartbeat: Duration,
 }
 
-/// Which cluster, and how long to try.
-#[derive(clap::Args)]
-struct Whom {
-    #[command(flatten)]
-    peers: Peers,
-    /// How long to try
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
-    timeout: Duration,
-}
-
 #[derive(clap::Args)]
 struct Watch {
     #[command(flatten)]
@@ -79,16 +69,8 @@ struct Resign {
 
 fn main() -> ExitCode {
     let Arguments { command, logging } = Arguments::parse();
-    // Who asks a cluster reads the answer; a node's operator reads what it says.
-    let levels = if matches!(command, Command::Run(_)) { "info" } else { "error" };
-    let begun = logging.begin(levels).map_err(anyhow::Error::from);
-    match begun.and_then(|()| command.carry_out()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bully: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let begun = logging.begin(matches!(command, Command::Run(_))).map_err(anyhow::Error::from);
+    end("bully", begun.and_then(|()| command.carry_out()))
 }
 
 impl Command {
@@ -96,8 +78,8 @@ impl Command {
         match self {
             Self::Run(run) => run.run(),
             Self::Dev(dev) => Ok(dev.run(None, hints)?),
-            Self::Status(whom) => whom.status(),
-            Self::Leader(whom) => whom.leader(),
+            Self::Status(whom) => status(&whom),
+            Self::Leader(whom) => leader(&whom),
             Self::Watch(watch) => watch.run(),
             Self::Resign(resign) => resign.run(),
         }
@@ -113,49 +95,41 @@ impl Run {
 
 /// So that the others need not wait until it is missed.
 fn resign(server: &Server<Bully>) {
-    if server.state().leads()
-        && let Ok(port) = server.port()
-    {
+    if server.state().leads() {
         // Whether it did or not: what is left to do is the same.
-        let _ = Client::over(port).call(server.id(), Request::Resign, Duration::from_secs(2));
+        let _ = server.ask(Request::Resign, Duration::from_secs(2));
     }
 }
 
-impl Whom {
-    fn client(&self) -> anyhow::Result<Client<Bully>> {
-        Ok(Client::over(self.peers.connect()?))
+fn status(whom: &Whom) -> anyhow::Result<()> {
+    let mut client = whom.client::<Bully>()?;
+    let mut led = false;
+    let mut rows = Vec::new();
+    for (id, at) in whom.peers.nodes() {
+        let [says, epoch] = match client.call(id, Request::Leader, whom.timeout) {
+            Ok(Ok(Answer::Leader { leader, epoch })) => {
+                led |= leader == Some(id);
+                [believes(id, leader), epoch.get().to_string()]
+            }
+            Ok(Ok(Answer::Leading { .. } | Answer::Resigned)) => {
+                ["answers another question".to_owned(), String::new()]
+            }
+            Ok(Err(error)) => [error.to_string(), String::new()],
+            Err(error) => [error.to_string(), String::new()],
+        };
+        rows.push([id.to_string(), at.to_string(), says, epoch]);
     }
+    print!("{}", table(["node", "address", "says", "epoch"], &rows));
+    anyhow::ensure!(led, "no node leads");
+    Ok(())
+}
 
-    fn status(&self) -> anyhow::Result<()> {
-        let mut client = self.client()?;
-        let mut led = false;
-        let mut rows = Vec::new();
-        for (id, at) in self.peers.nodes() {
-            let [says, epoch] = match client.call(id, Request::Leader, self.timeout) {
-                Ok(Ok(Answer::Leader { leader, epoch })) => {
-                    led |= leader == Some(id);
-                    [believes(id, leader), epoch.get().to_string()]
-                }
-                Ok(Ok(Answer::Leading { .. } | Answer::Resigned)) => {
-                    ["answers another question".to_owned(), String::new()]
-                }
-                Ok(Err(error)) => [error.to_string(), String::new()],
-                Err(error) => [error.to_string(), String::new()],
-            };
-            rows.push([id.to_string(), at.to_string(), says, epoch]);
-        }
-        print!("{}", table(["node", "address", "says", "epoch"], &rows));
-        anyhow::ensure!(led, "no node leads");
-        Ok(())
+fn leader(whom: &Whom) -> anyhow::Result<()> {
+    match acting(&mut whom.client()?, whom.timeout)? {
+        Some((leader, epoch)) => println!("{leader} leads, epoch {}", epoch.get()),
+        None => anyhow::bail!("no node leads"),
     }
-
-    fn leader(&self) -> anyhow::Result<()> {
-        match acting(&mut self.client()?, self.timeout)? {
-            Some((leader, epoch)) => println!("{leader} leads, epoch {}", epoch.get()),
-            None => anyhow::bail!("no node leads"),
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 impl Watch {
@@ -178,7 +152,7 @@ impl Watch {
 
 impl Resign {
     fn run(&self) -> anyhow::Result<()> {
-        let mut client = self.whom.client()?;
+        let mut client = self.whom.client::<Bully>()?;
         client.call(self.node, Request::Resign, self.whom.timeout)??;
         println!("{} leads no more", self.node);
         Ok(())
@@ -212,17 +186,11 @@ fn believes(id: NodeId, leader: Option<NodeId>) -> String {
 }
 
 /// What to try in a cluster that was just started.
-fn hints(places: &[Place]) -> String {
-    let nodes: Vec<_> =
-        places.iter().map(|place| format!("{}={}", place.id.get(), place.node)).collect();
-    let program = std::env::args().next().unwrap_or_default();
-    let whom = format!("--cluster dev --nodes {}", nodes.join(","));
-    let highest = places[places.len() - 1].id.get();
-    format!(
-        "\nTry, in another terminal:\n\
-         \x20 {program} watch {whom}\n\
-         \x20 {program} resign {whom} {highest}\n\
-         \x20 {program} status {whom}\n\
-         End it with Ctrl-C.\n\n"
-    )
+fn hints(Trial { program, whom, fronts }: &Trial) -> Vec<String> {
+    vec![
+        format!("{program} watch {whom}"),
+        // The highest: it leads.
+        format!("{program} resign {whom} {}", fronts.len()),
+        format!("{program} status {whom}"),
+    ]
 }

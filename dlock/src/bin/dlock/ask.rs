@@ -1,30 +1,11 @@
 //! What is asked of a cluster that runs.
 
-use std::time::Duration;
-
-use cluster::cli::{Peers, span, table};
-use cluster::threads::Client;
+use cluster::cli::{Whom, table};
 use dlock::{Error, LockNode, Request};
 
-/// Which cluster, and how long to try.
-#[derive(clap::Args)]
-pub(crate) struct Whom {
-    #[command(flatten)]
-    peers: Peers,
-    /// How long to try
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
-    timeout: Duration,
-}
-
-impl Whom {
-    pub(crate) fn client(&self) -> anyhow::Result<Client<LockNode>> {
-        Ok(Client::over(self.peers.connect()?))
-    }
-
-    /// The locks as `owner` sees them.
-    pub(crate) fn locks(&self, owner: &str) -> anyhow::Result<dlock::Locks> {
-        Ok(dlock::Locks::new(self.client()?, owner).patience(self.timeout))
-    }
+/// The locks as `owner` sees them.
+pub(crate) fn locks(whom: &Whom, owner: &str) -> anyhow::Result<dlock::Locks> {
+    Ok(dlock::Locks::new(whom.client()?, owner).patience(whom.timeout))
 }
 
 #[derive(clap::Args)]
@@ -35,7 +16,7 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let mut client = self.whom.client()?;
+        let mut client = self.whom.client::<LockNode>()?;
         let mut led = false;
         let mut rows = Vec::new();
         for (id, at) in self.whom.peers.nodes() {
@@ -65,7 +46,7 @@ pub(crate) struct Locks {
 
 impl Locks {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let held = self.whom.locks("locks")?.list()?;
+        let held = locks(&self.whom, "locks")?.list()?;
         let rows: Vec<_> = held
             .iter()
             .map(|lock| {

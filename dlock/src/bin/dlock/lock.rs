@@ -7,10 +7,10 @@ use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use cluster::cli::span;
+use cluster::cli::{Whom, span};
 use dlock::{Error, Lease, LockError};
 
-use crate::ask::Whom;
+use crate::ask::locks;
 
 /// What `dlock` ends with when it did not do what it was told: a temporary failure (`sysexits.h`).
 pub(crate) const FAILED: u8 = 75;
@@ -61,7 +61,7 @@ impl Lock {
         let chance = RandomState::new().hash_one(0);
         let made_up = || format!("{}-{chance:016x}", std::process::id());
         let owner = self.owner.clone().unwrap_or_else(made_up);
-        let mut locks = self.whom.locks(&owner)?;
+        let mut locks = locks(&self.whom, &owner)?;
         let lease = locks
             .acquire(self.resource.as_str(), Some(self.ttl), self.wait)
             .with_context(|| format!("cannot lock {}", self.resource))?;

@@ -8,9 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use cluster::cli::{Dev, Logging, Place, Serving, span};
+use cluster::cli::{Dev, Logging, Serving, Trial, span};
 use cluster::net::Server;
-use cluster::threads::Client;
 use dlock::{Config, LockNode, Request};
 
 /// How long a node that stops tries to hand over.
@@ -66,19 +65,15 @@ impl Run {
 
 /// So that the others need not wait until it is missed.
 fn hand_over(server: &Server<LockNode>) {
-    if server.state().leads()
-        && let Ok(port) = server.port()
-    {
+    if server.state().leads() {
         // Whether it did or not: what is left to do is the same.
-        let _ = Client::over(port).call(server.id(), Request::HandOver, HAND_OVER);
+        let _ = server.ask(Request::HandOver, HAND_OVER);
     }
 }
 
 fn main() -> ExitCode {
     let Arguments { command, logging } = Arguments::parse();
-    // Who asks a cluster reads the answer; a node's operator reads what it says.
-    let levels = if matches!(command, Command::Run(_)) { "info" } else { "error" };
-    let begun = logging.begin(levels).map_err(anyhow::Error::from);
+    let begun = logging.begin(matches!(command, Command::Run(_))).map_err(anyhow::Error::from);
     begun.and_then(|()| command.carry_out()).unwrap_or_else(|error| {
         eprintln!("dlock: {error:#}");
         ExitCode::from(lock::FAILED)
@@ -99,16 +94,10 @@ impl Command {
 }
 
 /// What to try in a cluster that was just started.
-fn hints(places: &[Place]) -> String {
-    let nodes: Vec<_> =
-        places.iter().map(|place| format!("{}={}", place.id.get(), place.node)).collect();
-    let program = std::env::args().next().unwrap_or_default();
-    let whom = format!("--cluster dev --nodes {}", nodes.join(","));
-    format!(
-        "\nTry, in another terminal:\n\
-         \x20 {program} lock {whom} sky -- sh -c 'echo token $DLOCK_TOKEN; sleep 10'\n\
-         \x20 {program} locks {whom}\n\
-         \x20 {program} status {whom}\n\
-         End it with Ctrl-C.\n\n"
-    )
+fn hints(Trial { program, whom, .. }: &Trial) -> Vec<String> {
+    vec![
+        format!("{program} lock {whom} sky -- sh -c 'echo token $DLOCK_TOKEN; sleep 10'"),
+        format!("{program} locks {whom}"),
+        format!("{program} status {whom}"),
+    ]
 }

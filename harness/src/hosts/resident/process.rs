@@ -1,6 +1,5 @@
 //! The process of one node.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use cluster::net::process::Stop;
 use cluster::net::{ClusterId, Server};
 use cluster::store::{Journal, Opened, Store, StoreError};
-use cluster::{Fault, NoAnswer, Node, NodeId, PersistCount, Port as _, ReplyTo, Sink, threads};
+use cluster::{Fault, Node, NodeId, PersistCount, threads};
 use serde::{Deserialize, Serialize};
 use wal::Os;
 
@@ -227,16 +226,8 @@ fn obey<P: Resides>(server: &Server<P::Node>, disk: &Disk, order: Order) -> Repo
 
 /// Asks the node to hand over what it holds, and waits until it has answered.
 fn hand_over<P: Resides>(server: &Server<P::Node>) {
-    let (Some(request), Ok(port)) = (P::farewell(), server.port()) else { return };
-    let (sender, answered) = channel::<Infallible>();
-    port.submit(server.id(), request, ReplyTo::new(Arc::new(Answered(Mutex::new(sender))), 0));
-    // Whatever it answers, or if it does not: it has had its time.
-    let _ = answered.recv_timeout(FAREWELL);
-}
-
-/// Dropped when there is an answer, which is told by that.
-struct Answered(#[expect(dead_code, reason = "its end is heard")] Mutex<Sender<Infallible>>);
-
-impl<P> Sink<P> for Answered {
-    fn complete(self: Arc<Self>, _tag: u64, _outcome: Result<P, NoAnswer>) {}
+    if let Some(request) = P::farewell() {
+        // Whatever it answers, or if it does not: it has had its time.
+        let _ = server.ask(request, FAREWELL);
+    }
 }

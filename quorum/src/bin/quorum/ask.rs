@@ -1,39 +1,20 @@
 //! What is asked of a cluster that runs.
 
-use std::time::Duration;
-
-use cluster::cli::{Peers, span, table};
-use cluster::threads::Client;
+use cluster::cli::{Whom, table};
 use quorum::{Replica, Reply, Request, StoreError};
 
-/// Which cluster, and how long to try.
-#[derive(clap::Args)]
-struct Whom {
-    #[command(flatten)]
-    peers: Peers,
-    /// How long to try
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
-    timeout: Duration,
+/// What any node that is up answers.
+fn ask(whom: &Whom, request: Request) -> anyhow::Result<Reply> {
+    let said = whom.client::<Replica>()?.ask(request, whom.timeout).map_err(StoreError::from)?;
+    Ok(said.map_err(StoreError::from)?)
 }
 
-impl Whom {
-    fn client(&self) -> anyhow::Result<Client<Replica>> {
-        Ok(Client::over(self.peers.connect()?))
+fn write(whom: &Whom, request: Request) -> anyhow::Result<()> {
+    match ask(whom, request)? {
+        Reply::Written { version, guarantee } => println!("{version:?}, {guarantee:?}"),
+        Reply::Value { .. } | Reply::Status(_) => return Err(StoreError::Mismatch.into()),
     }
-
-    /// What any node that is up answers.
-    fn ask(&self, request: Request) -> anyhow::Result<Reply> {
-        let said = self.client()?.ask(request, self.timeout).map_err(StoreError::from)?;
-        Ok(said.map_err(StoreError::from)?)
-    }
-
-    fn write(&self, request: Request) -> anyhow::Result<()> {
-        match self.ask(request)? {
-            Reply::Written { version, guarantee } => println!("{version:?}, {guarantee:?}"),
-            Reply::Value { .. } | Reply::Status(_) => anyhow::bail!("another question is answered"),
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 #[derive(clap::Args)]
@@ -81,16 +62,14 @@ pub(crate) struct Get {
 impl Get {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let request = Request::Get { key: self.key.as_str().into(), read_quorum: self.quorum };
-        match self.whom.ask(request)? {
+        match ask(&self.whom, request)? {
             Reply::Value { value: Some(value), version, guarantee } => {
                 let value = String::from_utf8_lossy(value.as_bytes());
                 println!("{value}\n{version:?}, {guarantee:?}");
                 Ok(())
             }
             Reply::Value { value: None, .. } => anyhow::bail!("{} holds nothing", self.key),
-            Reply::Written { .. } | Reply::Status(_) => {
-                anyhow::bail!("another question is answered")
-            }
+            Reply::Written { .. } | Reply::Status(_) => Err(StoreError::Mismatch.into()),
         }
     }
 }
@@ -111,7 +90,7 @@ pub(crate) struct Put {
 impl Put {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let (key, value) = (self.key.as_str().into(), self.value.as_str().into());
-        self.whom.write(Request::Put { key, value, write_quorum: self.quorum })
+        write(&self.whom, Request::Put { key, value, write_quorum: self.quorum })
     }
 }
 
@@ -129,6 +108,6 @@ pub(crate) struct Del {
 impl Del {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let key = self.key.as_str().into();
-        self.whom.write(Request::Delete { key, write_quorum: self.quorum })
+        write(&self.whom, Request::Delete { key, write_quorum: self.quorum })
     }
 }

@@ -98,7 +98,7 @@ impl Node<'_> {
         match self.ask(Request::get(key))? {
             quorum::Reply::Value { value, .. } => Ok(value),
             quorum::Reply::Written { .. } | quorum::Reply::Status(_) => {
-                Err(Reply::err("the node answers another question"))
+                Err(failed(&StoreError::Mismatch))
             }
         }
     }
@@ -139,7 +139,7 @@ fn failed(error: &StoreError) -> Reply {
         StoreError::Refused(Error::InvalidQuorum { .. }) => "ERR",
         StoreError::Refused(Error::Unknown { .. }) => "UNKNOWN",
         StoreError::NoAnswer(_) if error.is_without_effect() => "CLUSTERDOWN",
-        StoreError::NoAnswer(_) => "UNKNOWN",
+        StoreError::NoAnswer(_) | StoreError::Mismatch => "UNKNOWN",
     };
     Reply::Error(format!("{kind} {error}"))
 }

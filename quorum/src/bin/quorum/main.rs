@@ -8,7 +8,7 @@ mod run;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cluster::cli::{Dev, Logging, Place};
+use cluster::cli::{Dev, Logging, Trial, end};
 
 /// A store that any node coordinates: N replicas a key, R to read, W to write.
 #[derive(Parser)]
@@ -38,16 +38,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let Arguments { command, logging } = Arguments::parse();
-    // Who asks a cluster reads the answer; a node's operator reads what it says.
-    let levels = if matches!(command, Command::Run(_)) { "info" } else { "error" };
-    let begun = logging.begin(levels).map_err(anyhow::Error::from);
-    match begun.and_then(|()| command.carry_out()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("quorum: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let begun = logging.begin(matches!(command, Command::Run(_))).map_err(anyhow::Error::from);
+    end("quorum", begun.and_then(|()| command.carry_out()))
 }
 
 impl Command {
@@ -64,20 +56,12 @@ impl Command {
 }
 
 /// What to try in a cluster that was just started.
-fn hints(places: &[Place]) -> String {
-    let (first, last) = (places[0], places[places.len() - 1]);
-    let nodes: Vec<_> =
-        places.iter().map(|place| format!("{}={}", place.id.get(), place.node)).collect();
-    let program = std::env::args().next().unwrap_or_default();
-    let whom = format!("--cluster dev --nodes {}", nodes.join(","));
-    format!(
-        "\nTry, in another terminal:\n\
-         \x20 redis-cli -p {} set sky blue\n\
-         \x20 redis-cli -p {} get sky\n\
-         \x20 {program} get {whom} --quorum 1 sky\n\
-         \x20 {program} status {whom}\n\
-         End it with Ctrl-C.\n\n",
-        first.front.port(),
-        last.front.port(),
-    )
+fn hints(Trial { program, whom, fronts }: &Trial) -> Vec<String> {
+    let (first, last) = (fronts[0], fronts[fronts.len() - 1]);
+    vec![
+        format!("redis-cli -p {first} set sky blue"),
+        format!("redis-cli -p {last} get sky"),
+        format!("{program} get {whom} --quorum 1 sky"),
+        format!("{program} status {whom}"),
+    ]
 }

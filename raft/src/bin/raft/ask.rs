@@ -2,28 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use cluster::cli::{Peers, node, span, table};
+use cluster::cli::{Whom, node, table};
 use cluster::{NodeId, Role};
 use raft::{Call, Change, Handle};
 
 use crate::map::Map;
 
-/// Which cluster, and how long to try.
-#[derive(clap::Args)]
-struct Whom {
-    #[command(flatten)]
-    peers: Peers,
-    /// How long to try
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
-    timeout: Duration,
-}
-
-impl Whom {
-    fn handle(&self) -> anyhow::Result<Handle<Map>> {
-        Ok(Handle::over(self.peers.connect()?).with_timeout(self.timeout))
-    }
+fn handle(whom: &Whom) -> anyhow::Result<Handle<Map>> {
+    Ok(Handle::over(whom.peers.connect()?).with_timeout(whom.timeout))
 }
 
 #[derive(clap::Args)]
@@ -34,7 +21,7 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let handle = self.whom.handle()?;
+        let handle = handle(&self.whom)?;
         // All at once: who is silent holds up nobody's answer but his own.
         let asked = self.whom.peers.nodes().map(|(id, at)| (id, at, handle.status(id)));
         let asked: Vec<_> = asked.collect();
@@ -81,7 +68,7 @@ pub(crate) struct Transfer {
 
 impl Transfer {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let leader = self.whom.handle()?.transfer(self.to).wait()?;
+        let leader = handle(&self.whom)?.transfer(self.to).wait()?;
         println!("{leader} leads");
         Ok(())
     }
@@ -160,7 +147,7 @@ impl Wish {
 
 impl Members {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let configuration = self.whom.handle()?.change(self.wish.change()).wait()?;
+        let configuration = handle(&self.whom)?.change(self.wish.change()).wait()?;
         println!("{configuration}");
         Ok(())
     }

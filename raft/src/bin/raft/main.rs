@@ -10,7 +10,7 @@ mod run;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cluster::cli::{Dev, Logging, Place};
+use cluster::cli::{Dev, Logging, Trial, end};
 
 /// A replicated map that Redis clients speak to.
 #[derive(Parser)]
@@ -40,16 +40,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let Arguments { command, logging } = Arguments::parse();
-    // Who asks a cluster reads the answer; a node's operator reads what it says.
-    let levels = if matches!(command, Command::Run(_)) { "info" } else { "error" };
-    let begun = logging.begin(levels).map_err(anyhow::Error::from);
-    match begun.and_then(|()| command.carry_out()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("raft: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let begun = logging.begin(matches!(command, Command::Run(_))).map_err(anyhow::Error::from);
+    end("raft", begun.and_then(|()| command.carry_out()))
 }
 
 impl Command {
@@ -66,21 +58,12 @@ impl Command {
 }
 
 /// What to try in a cluster that was just started.
-fn hints(places: &[Place]) -> String {
-    let (first, last) = (places[0], places[places.len() - 1]);
-    let nodes: Vec<_> =
-        places.iter().map(|place| format!("{}={}", place.id.get(), place.node)).collect();
-    let nodes = nodes.join(",");
-    format!(
-        "\nTry, in another terminal:\n\
-         \x20 redis-cli -p {} set sky blue\n\
-         \x20 redis-cli -p {} get sky\n\
-         \x20 redis-cli -p {} info\n\
-         \x20 {} status --cluster dev --nodes {nodes}\n\
-         End it with Ctrl-C.\n\n",
-        first.front.port(),
-        last.front.port(),
-        first.front.port(),
-        std::env::args().next().unwrap_or_default(),
-    )
+fn hints(Trial { program, whom, fronts }: &Trial) -> Vec<String> {
+    let (first, last) = (fronts[0], fronts[fronts.len() - 1]);
+    vec![
+        format!("redis-cli -p {first} set sky blue"),
+        format!("redis-cli -p {last} get sky"),
+        format!("redis-cli -p {first} info"),
+        format!("{program} status {whom}"),
+    ]
 }

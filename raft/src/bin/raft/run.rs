@@ -1,11 +1,10 @@
 //! One node.
 
-use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::Context;
 use cluster::NodeId;
-use cluster::cli::{Serving, node, span};
+use cluster::cli::{Redis, Serving, node, span};
 use raft::{Config, Handle, hand_over, observe};
 
 use crate::front::Front;
@@ -20,12 +19,8 @@ pub(crate) struct Run {
     serving: Serving,
     #[command(flatten)]
     machine: Machine,
-    /// Where it listens for Redis clients
-    #[arg(long, value_name = "ADDRESS")]
-    redis: Option<SocketAddr>,
-    /// How many Redis clients may be connected
-    #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
-    redis_clients_max: u32,
+    #[command(flatten)]
+    redis: Redis,
 }
 
 /// What all nodes of a cluster must be told alike.
@@ -54,19 +49,12 @@ impl Machine {
 
 impl Run {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let door = self.redis.map(|address| {
-            self.serving.check_front("redis", address)?;
-            TcpListener::bind(address)
-                .with_context(|| format!("cannot listen at {address} (--redis)"))
-        });
-        let door = door.transpose()?;
+        let door = self.redis.open(&self.serving)?;
         let running = self.serving.start(self.machine.config())?;
         observe(running.server())?;
         let handle = Handle::over(running.server().port()?).with_timeout(PATIENCE);
-        let limits = resp::Limits {
-            connections_max: self.redis_clients_max as usize,
-            ..resp::Limits::default()
-        };
+        let connections_max = self.redis.clients_max();
+        let limits = resp::Limits { connections_max, ..resp::Limits::default() };
         let serve = |door| resp::Server::start(Front::new(self.serving.id(), handle), door, limits);
         // It serves until the node has handed over and answered what it can.
         let _front = door.map(serve).transpose().context("cannot serve Redis clients")?;
