@@ -58,6 +58,14 @@ impl<S: Store> Connection<S> {
         &mut self.stream
     }
 
+    /// Whether the store is needed to answer what is at hand.
+    pub(crate) fn needs_store(&self) -> bool {
+        self.answers.iter().any(|answer| match answer {
+            Answer::Carried | Answer::Info => true,
+            Answer::Said(_) => false,
+        })
+    }
+
     /// What it asks the store, if it does.
     pub(crate) fn turn(&mut self) -> Option<&mut Turn<S::Session>> {
         (!self.turn.commands.is_empty()).then_some(&mut self.turn)

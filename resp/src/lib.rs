@@ -14,8 +14,9 @@
 //!
 //! One thread at a time waits for all sockets; whoever finds some ready lets the next one wait, reads,
 //! has the store carry out what was asked, and writes the answers itself ("Leader/Followers", Schmidt et
-//! al., 2000). So a lone request is handed from no thread to another, and while all threads are at work
-//! what arrives gathers, to be carried out at once.
+//! al., 2000). So a lone request is handed from no thread to another. The last thread does not wait for
+//! the store: it lets clients in, answers what needs no store, and gathers what does, to be carried out at
+//! once by whoever comes back first.
 //!
 //! ```
 //! use std::net::{Ipv4Addr, TcpListener};
@@ -57,7 +58,8 @@
 //! [`Limits`]: connections, the length of a request, the number of its words. A word is allocated by what
 //! has arrived of it, never by its announced length; nested arrays, which no command has, are refused
 //! before they are looked into. A client that does not read its replies is read no more from until it has,
-//! and nobody waits for it. While a store is at work [as often as it may be](Limits::threads), whoever asks waits.
+//! and nobody waits for it. While a store is at work [as often as it may be](Limits::threads), who asks it
+//! waits, and nobody else does.
 //!
 //! # What is not here
 //! Transactions, scripts, subscriptions, blocking commands, types other than strings, passwords and TLS:

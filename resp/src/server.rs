@@ -22,7 +22,8 @@ pub struct Limits {
     pub request_max: usize,
     /// The most words of a request. The default is 65 536.
     pub words_max: usize,
-    /// How many threads serve all connections; 0 counts as 1. So often the store is at work at the same
+    /// How many threads serve all connections; fewer than 2 count as 2. One of them is always there for
+    /// who connects, and for what needs no store; so often, less one, the store is at work at the same
     /// time, each time for all who have asked by then. The default is 4.
     pub threads: usize,
 }
@@ -37,6 +38,8 @@ impl Default for Limits {
 const DEAF: Duration = Duration::from_millis(50);
 /// How many sockets are looked at together.
 const EVENTS: usize = 1024;
+/// One that is there for all, and one for the store.
+const THREADS_MIN: usize = 2;
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
@@ -61,8 +64,18 @@ struct Shared<S: Store> {
     seats: Seats<Connection<S>>,
     /// Locked by who waits.
     lookout: Mutex<Lookout>,
+    queue: Mutex<Queue<S>>,
     registry: Registry,
     closed: AtomicBool,
+}
+
+/// A connection that the store is needed for, and how far it was read.
+type Asking<S> = (Token, Connection<S>, Then);
+
+/// Who asks the store while it is at work as often as it may be.
+struct Queue<S: Store> {
+    at_work: usize,
+    asking: Vec<Asking<S>>,
 }
 
 /// Who has it waits for all sockets.
@@ -91,9 +104,10 @@ impl Server {
         let waker = Waker::new(&registry, WAKER)?;
         let (listener, events) = (Some(listener), Events::with_capacity(EVENTS));
         let lookout = Mutex::new(Lookout { poll, events, listener, deaf: false });
-        let threads = limits.threads.max(1);
+        let threads = limits.threads.max(THREADS_MIN);
         let (seats, closed) = (Seats::new(), AtomicBool::new(false));
-        let shared = Arc::new(Shared { store, limits, seats, lookout, registry, closed });
+        let queue = Mutex::new(Queue { at_work: 0, asking: Vec::new() });
+        let shared = Arc::new(Shared { store, limits, seats, lookout, queue, registry, closed });
         // Made before its threads, so that its `Drop` ends them if not all of them can be started.
         let door: Arc<dyn Door> = Arc::clone(&shared) as Arc<dyn Door>;
         let server = Self { addr, waker, door };
@@ -143,7 +157,11 @@ impl<S: Store> Shared<S> {
         let mut batch = Vec::new();
         while self.wait(&mut batch) {
             while !batch.is_empty() {
-                self.carry_out(&mut batch, &mut piece);
+                let mut asking = self.receive(&mut batch, &mut piece);
+                while let Some(all) = self.enter(asking) {
+                    self.carry_out(all, &mut batch);
+                    asking = Vec::new();
+                }
             }
         }
     }
@@ -202,34 +220,73 @@ impl<S: Store> Shared<S> {
         }
     }
 
-    /// Receives what those of `batch` ask, has the store carry it out, and answers. What is left in it
-    /// then has more to do.
-    fn carry_out(&self, batch: &mut Vec<(Token, Connection<S>)>, piece: &mut [u8]) {
-        let mut at_work = Vec::with_capacity(batch.len());
-        for (token, mut connection) in batch.drain(..) {
+    /// Receives what those of `batch` ask, and answers what needs no store; returns whom it is needed
+    /// for. What is left in `batch` then has more to do.
+    fn receive(&self, batch: &mut Vec<(Token, Connection<S>)>, piece: &mut [u8]) -> Vec<Asking<S>> {
+        let mut asking = Vec::with_capacity(batch.len());
+        for (token, mut connection) in std::mem::take(batch) {
             match connection.receive(piece, &self.limits) {
                 Then::End => self.seats.leave(token),
-                then => at_work.push((token, connection, then)),
+                received if connection.needs_store() => {
+                    asking.push((token, connection, received));
+                }
+                received => self.answer((token, connection, received), batch),
             }
         }
+        asking
+    }
+
+    /// Whom to have the store at work for now: these and all who queue, for whom somebody else will be if
+    /// the store is at work as often as it may be. None if that is nobody.
+    fn enter(&self, mut asking: Vec<Asking<S>>) -> Option<Vec<Asking<S>>> {
+        let mut queue = self.queue();
+        queue.asking.append(&mut asking);
+        let at_work_max = self.limits.threads.max(THREADS_MIN) - 1;
+        if queue.asking.is_empty() || queue.at_work == at_work_max {
+            return None;
+        }
+        queue.at_work += 1;
+        Some(std::mem::take(&mut queue.asking))
+    }
+
+    /// Has the store carry out what is asked, and answers. Who has more to do then is added to `batch`.
+    fn carry_out(&self, mut asking: Vec<Asking<S>>, batch: &mut Vec<(Token, Connection<S>)>) {
         let mut turns: Vec<_> =
-            at_work.iter_mut().filter_map(|(_, connection, _)| connection.turn()).collect();
+            asking.iter_mut().filter_map(|(_, connection, _)| connection.turn()).collect();
         let carried =
             turns.is_empty() || unharmed(|| self.store.carry_out_all(&mut turns)).is_some();
         drop(turns);
-        for (token, mut connection, received) in at_work {
-            let answered = carried.then(|| unharmed(|| connection.answer(&self.store))).flatten();
-            let answered = answered.unwrap_or(Then::End);
-            let left = match (answered, received) {
-                (Then::End, _) => {
-                    self.seats.leave(token);
-                    None
-                }
-                (_, Then::GoOn) => Some(connection),
-                (_, Then::Rest | Then::End) => self.seats.rest(token, connection),
-            };
-            batch.extend(left.map(|connection| (token, connection)));
+        for asking in asking {
+            if carried {
+                self.answer(asking, batch);
+            } else {
+                self.seats.leave(asking.0);
+            }
         }
+        // Whoever has queued by now is found by this thread, which looks again.
+        self.queue().at_work -= 1;
+    }
+
+    /// Answers one who was received, and whom the store has served if it was needed.
+    fn answer(
+        &self,
+        (token, mut connection, received): Asking<S>,
+        batch: &mut Vec<(Token, Connection<S>)>,
+    ) {
+        let answered = unharmed(|| connection.answer(&self.store)).unwrap_or(Then::End);
+        let left = match (answered, received) {
+            (Then::End, _) => {
+                self.seats.leave(token);
+                None
+            }
+            (_, Then::GoOn) => Some(connection),
+            (_, Then::Rest | Then::End) => self.seats.rest(token, connection),
+        };
+        batch.extend(left.map(|connection| (token, connection)));
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<S>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lookout(&self) -> MutexGuard<'_, Lookout> {
