@@ -209,7 +209,8 @@ impl Node for Bully {
                 out.respond_now(id, response);
             }
             Input::Message { from, body } => self.hear(from, body, now, out),
-            Input::Timer => {}
+            // Who is silent is found by time: a promise to a leader holds for as long as it was given.
+            Input::Ended { .. } | Input::Timer => {}
             Input::Durable(count) => {
                 self.durable = self.durable.max(count);
                 self.count_ballot(now, out);

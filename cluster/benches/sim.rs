@@ -64,7 +64,7 @@ impl Node for Gossip {
                 }
             }
             Input::Request { id, body: () } => out.respond(id, ()),
-            Input::Durable(PersistCount(_)) => {}
+            Input::Ended { .. } | Input::Durable(PersistCount(_)) => {}
         }
     }
 

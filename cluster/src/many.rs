@@ -313,6 +313,11 @@ impl<N: Node> Node for Many<N> {
                 None => out.respond_now(id, Err(NoSuchGroup { group })),
             },
             Input::Message { from, body } => self.receive(now, from, body),
+            Input::Ended { node } => {
+                for place in 0..self.slots.len() {
+                    self.hand(place, now, Input::Ended { node });
+                }
+            }
             Input::Timer => self.ring(now),
             Input::Durable(upto) => {
                 for place in self.ledger.synced(upto) {

@@ -127,6 +127,13 @@ pub enum Input<M, Q> {
     /// The first so many records persisted since boot will survive any crash. To persist more in
     /// answer to every one of these never ends, where a disk needs no time.
     Durable(PersistCount),
+    /// The process of this node has ended, as its machine tells: nobody listens there any more. A hint,
+    /// for who wants to be quicker than timeouts: it may come late, when the node is back already, and
+    /// where a machine or its network fails, it never comes.
+    Ended {
+        /// Which.
+        node: NodeId,
+    },
 }
 
 /// How many records a node has persisted since it booted, up to some point of its effects.

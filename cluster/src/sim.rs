@@ -57,6 +57,9 @@ pub struct Options {
     pub client_latency: RangeInclusive<Duration>,
     /// To make what was written durable. Zero: at once, without an event of its own.
     pub sync: RangeInclusive<Duration>,
+    /// Whether nodes are told of each other's ends ([`Input::Ended`](crate::Input::Ended)): what tells
+    /// them is lost and delayed as messages are. By default not.
+    pub tells_ends: bool,
     /// The bug of this world, for tests of judges; by default none.
     pub planted: Planted,
 }
@@ -70,6 +73,7 @@ impl Options {
             latency: micros(100)..=micros(1_000),
             client_latency: micros(50)..=micros(500),
             sync: micros(50)..=micros(500),
+            tells_ends: false,
             planted: Planted::default(),
         }
     }

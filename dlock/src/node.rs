@@ -103,6 +103,7 @@ impl Node for LockNode {
         match input {
             Input::Request { id, body } => self.request(now, id, body, out),
             Input::Message { from, body } => self.raft.receive(now, from, body, out),
+            Input::Ended { node } => self.raft.ended(now, node),
             Input::Timer => self.raft.tick(now, out),
             Input::Durable(upto) => self.raft.durable(now, upto, out),
         }

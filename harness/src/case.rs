@@ -59,6 +59,8 @@ pub struct Case {
     pub recovery: bool,
     /// How quick links and disks are, in the simulated world.
     pub timing: Timing,
+    /// Whether nodes are told of each other's ends, in the simulated world. Processes always are.
+    pub tells_ends: bool,
     /// What goes wrong, in the order of time.
     pub steps: Vec<Step>,
     /// How many faults must have been injected, or the run proves nothing.
@@ -126,6 +128,7 @@ impl Case {
         };
         let nodes = nodes.unwrap_or(drawn_nodes);
         let steps = scenario.steps(world, nodes, span, &mut rng);
+        let tells_ends = Rng::from_seed(seed ^ SUITE_STREAM).fork(3).chance(500_000);
         let harms: usize = steps.iter().map(|step| step.what.harm(nodes)).sum();
         Self {
             implementation: Some(implementation.name.to_owned()),
@@ -142,6 +145,7 @@ impl Case {
             operator: scenario.needs == Needs::Voters,
             recovery: true,
             timing,
+            tells_ends,
             steps,
             faults_min: scenario.faults_min.min(u32::try_from(harms).unwrap_or(u32::MAX)),
             served_min: SERVED_MIN,
@@ -157,7 +161,8 @@ impl Case {
     pub fn setting(&self) -> Setting {
         let Timing { latency, client_latency, sync } = self.timing.clone();
         let usual = Setting::new(self.world, self.nodes, self.seed);
-        let sim = sim::Options { latency, client_latency, sync, ..usual.sim };
+        let tells_ends = self.tells_ends;
+        let sim = sim::Options { latency, client_latency, sync, tells_ends, ..usual.sim };
         let small_disks = self.steps.iter().any(|step| step.what.fills_disks());
         Setting { sim, small_disks, ..usual }
     }
@@ -183,6 +188,9 @@ impl fmt::Display for Case {
                 f,
                 "a message takes {latency:?}, to and from clients {client_latency:?}, a sync {sync:?}"
             )?;
+            if self.tells_ends {
+                writeln!(f, "nodes are told of each other's ends")?;
+            }
         }
         for step in &self.steps {
             writeln!(f, "{}", steps::RawStep::line(step).trim_end())?;

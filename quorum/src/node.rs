@@ -213,6 +213,8 @@ impl Node for Replica {
                     self.receive(now, from, body, out);
                 }
             }
+            // Who is alive is found by probes, which also find a machine that is gone.
+            Input::Ended { .. } => {}
             Input::Timer => self.timer(now, out),
             Input::Durable(count) => {
                 self.durable = self.durable.max(count);

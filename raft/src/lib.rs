@@ -152,6 +152,7 @@
 //! D. Ongaro, *Consensus: Bridging Theory and Practice* (2014).
 
 mod config;
+mod ended;
 mod entries;
 mod error;
 mod id;

@@ -145,6 +145,8 @@ pub enum Mutant {
     RenewsTooSoon,
     /// A leader tells who takes no part how far to wait before it reads.
     AnswersOutsiders,
+    /// A follower leaves a leader that may hold a lease when it is told that its process has ended.
+    HintsBreakLeases,
     /// No bug: a leader is heard twice as often.
     HeartbeatsTwiceAsOften,
     /// No bug: a new leader begins its term with two empty entries.
@@ -154,7 +156,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 69] = [
+    pub const ALL: [Self; 70] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -224,6 +226,7 @@ impl Mutant {
         Self::GuestsDepose,
         Self::RenewsTooSoon,
         Self::AnswersOutsiders,
+        Self::HintsBreakLeases,
     ];
 
     /// Those that only this crate's own tests look for: what they cost is time, peace, or a margin of a
@@ -231,7 +234,7 @@ impl Mutant {
     /// ask, a session that is in a snapshot, a snapshot damaged on its way or in the place of a log that
     /// conflicts with it, or a disk that is lost, renewed or copied.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 35] = [
+    pub const OWN: [Self; 36] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -267,6 +270,7 @@ impl Mutant {
         Self::GuestsDepose,
         Self::RenewsTooSoon,
         Self::AnswersOutsiders,
+        Self::HintsBreakLeases,
     ];
 
     /// All but [`OWN`](Self::OWN).

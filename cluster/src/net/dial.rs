@@ -43,6 +43,9 @@ pub(super) trait Line: Send + Sync + 'static {
 
     /// It is closed, or was not opened. `retry` is when it will be tried again.
     fn closed(&self, retry: Instant);
+
+    /// Where it led, nobody listens any more.
+    fn ended(&self) {}
 }
 
 /// What all connections of one server, or of one client, have in common.
@@ -64,6 +67,8 @@ pub(super) struct Dial<L> {
     state: State,
     /// The next rest, before it is shortened by chance.
     rest: Duration,
+    /// Whether it was open since nobody listened there.
+    met: bool,
     rng: Rng,
     calling: Arc<Calling>,
 }
@@ -92,7 +97,7 @@ impl<L: Line> Dial<L> {
     ) -> Self {
         let state = State::Resting { until: Instant::now() };
         let rest = calling.limits.rest_min;
-        Self { line, to, address, token, state, rest, rng, calling }
+        Self { line, to, address, token, state, rest, met: false, rng, calling }
     }
 
     pub(super) fn token(&self) -> Token {
@@ -225,6 +230,7 @@ impl<L: Line> Dial<L> {
         if welcomed {
             news::opened(*to, wire.peer());
             self.rest = self.calling.limits.rest_min;
+            self.met = true;
             let resting = State::Resting { until: desk.now };
             if let State::Greeting { open, .. } = std::mem::replace(&mut self.state, resting) {
                 self.state = State::Open(open);
@@ -253,5 +259,9 @@ impl<L: Line> Dial<L> {
         self.rest = self.calling.limits.rest_max.min(2 * self.rest);
         self.state = State::Resting { until };
         self.line.closed(until);
+        let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        if matches!(broken, Broken::Io(error) if refused(error)) && std::mem::take(&mut self.met) {
+            self.line.ended();
+        }
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Link {
     tally: Arc<Tally>,
     /// How many bytes may wait.
     waiting_max: usize,
+    /// Whom to tell that the peer's process has ended.
+    ended: Box<dyn Fn(NodeId) + Send + Sync>,
 }
 
 impl Link {
@@ -33,8 +35,9 @@ impl Link {
         lives: Arc<Mutex<Lives>>,
         tally: Arc<Tally>,
         waiting_max: usize,
+        ended: impl Fn(NodeId) + Send + Sync + 'static,
     ) -> Self {
-        Self { to, wire: Mutex::default(), lives, tally, waiting_max }
+        Self { to, wire: Mutex::default(), lives, tally, waiting_max, ended: Box::new(ended) }
     }
 
     fn wire(&self) -> MutexGuard<'_, Option<Arc<Wire>>> {
@@ -90,6 +93,10 @@ impl Line for Link {
 
     fn closed(&self, _: Instant) {
         *self.wire() = None;
+    }
+
+    fn ended(&self) {
+        (self.ended)(self.to);
     }
 }
 

@@ -419,7 +419,9 @@ impl<N: Spoken> Builder<N> {
         let lives = Arc::default();
         let link = |id| {
             let (lives, tally) = (Arc::clone(&lives), Arc::clone(&calling.tally));
-            Arc::new(Link::new(id, lives, tally, self.limits.link_max))
+            let inbox = entrance.inbox.clone();
+            let ended = move |node| drop(inbox.send(Mail::Ended { node }));
+            Arc::new(Link::new(id, lives, tally, self.limits.link_max, ended))
         };
         let links: Vec<_> = members.iter().map(|id| (id != self.here).then(|| link(id))).collect();
         let mut rng = Rng::from_seed(self.options.seed);

@@ -32,6 +32,19 @@ impl<N: Node> Sim<N> {
         for request in unanswered {
             self.answer(request, Err(NoAnswer::Lost));
         }
+        if self.options.tells_ends {
+            self.tell_end(index);
+        }
+    }
+
+    /// Lets the others hear that the process of host `ended` is no more.
+    fn tell_end(&mut self, ended: usize) {
+        let node = self.hosts[ended].id;
+        for host in (0..self.hosts.len()).filter(|&host| host != ended) {
+            if let Some(at) = self.network.carry(self.now, ended, host) {
+                self.queue.push(at, Event::Ended { host, node });
+            }
+        }
     }
 
     fn resume(&mut self, index: usize) {

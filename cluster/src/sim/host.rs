@@ -154,6 +154,7 @@ impl<N: Node> Host<N> {
                 self.asked.insert(id);
                 Some(Input::Request { id, body })
             }
+            Event::Ended { node, .. } => Some(Input::Ended { node }),
             Event::Synced { upto, .. } => {
                 self.disk.synced(upto);
                 if self.planted.is(Mutant::SyncsTooSoon) {

@@ -48,20 +48,28 @@ impl Network {
         if from == to {
             return Deliveries { first: Some(self.in_order(now, from, to)), duplicate: None };
         }
-        if self.cuts.is_cut(from, to) || self.rng.chance(self.fault.loss_ppm) {
+        let Some(first) = self.carry(now, from, to) else {
             self.lost += 1;
             return Deliveries::default();
-        }
-        let first = if self.rng.chance(self.fault.delay_ppm) {
-            self.arrival(now) + self.rng.span(Duration::ZERO..=self.fault.delay_max)
-        } else {
-            self.in_order(now, from, to)
         };
         let duplicate = self
             .rng
             .chance(self.fault.duplicate_ppm)
             .then(|| self.arrival(first) + self.rng.span(Duration::ZERO..=self.fault.delay_max));
         Deliveries { first: Some(first), duplicate }
+    }
+
+    /// When that arrives which leaves host number `from` for host number `to` at `now`, if it does.
+    #[inline]
+    pub(super) fn carry(&mut self, now: Timestamp, from: usize, to: usize) -> Option<Timestamp> {
+        if self.cuts.is_cut(from, to) || self.rng.chance(self.fault.loss_ppm) {
+            return None;
+        }
+        Some(if self.rng.chance(self.fault.delay_ppm) {
+            self.arrival(now) + self.rng.span(Duration::ZERO..=self.fault.delay_max)
+        } else {
+            self.in_order(now, from, to)
+        })
     }
 
     /// When a message arrives that overtakes none that kept its place.

@@ -12,6 +12,8 @@ pub(super) enum Event<N: Node> {
     Message { host: usize, number: MessageNumber, from: NodeId, body: N::Message },
     /// A client's request reaches a host.
     Request { host: usize, id: RequestId, body: N::Request },
+    /// A host is told that the process of `node` has ended.
+    Ended { host: usize, node: NodeId },
     /// A host's disk has made its first `upto` records durable.
     Synced { host: usize, boot: u32, upto: usize },
     /// The alarm that a host had set for `at` rings.
@@ -26,6 +28,7 @@ impl<N: Node> Event<N> {
         match self {
             Self::Message { host, .. }
             | Self::Request { host, .. }
+            | Self::Ended { host, .. }
             | Self::Synced { host, .. }
             | Self::Alarm { host, .. } => Some(*host),
             Self::Answer(_) => None,
@@ -36,9 +39,11 @@ impl<N: Node> Event<N> {
     pub(super) fn message_number(&self) -> MessageNumber {
         match self {
             Self::Message { number, .. } => *number,
-            Self::Request { .. } | Self::Synced { .. } | Self::Alarm { .. } | Self::Answer(_) => {
-                MessageNumber::NONE
-            }
+            Self::Request { .. }
+            | Self::Ended { .. }
+            | Self::Synced { .. }
+            | Self::Alarm { .. }
+            | Self::Answer(_) => MessageNumber::NONE,
         }
     }
 
@@ -47,7 +52,9 @@ impl<N: Node> Event<N> {
     pub(super) fn is_stale(&self, boots: u32) -> bool {
         match self {
             Self::Synced { boot, .. } | Self::Alarm { boot, .. } => *boot != boots,
-            Self::Message { .. } | Self::Request { .. } | Self::Answer(_) => false,
+            Self::Message { .. } | Self::Request { .. } | Self::Ended { .. } | Self::Answer(_) => {
+                false
+            }
         }
     }
 }

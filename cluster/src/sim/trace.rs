@@ -134,6 +134,8 @@ pub enum Handled {
         /// Who sent it.
         from: NodeId,
     },
+    /// It was told that the process of this node has ended.
+    Ended(NodeId),
     /// Its deadline came.
     Timer,
     /// So many of the records that it wrote since it booted are durable.
@@ -156,6 +158,7 @@ impl fmt::Display for Traced {
                 Handled::Message { message, from } => {
                     write!(f, "{node} <- {message:?} from {from} {text}")
                 }
+                Handled::Ended(other) => write!(f, "{node} <- {other} has ended"),
                 Handled::Timer => write!(f, "{node} <- timer"),
                 Handled::Durable(count) => write!(f, "{node} <- durable {}", count.0),
             },
@@ -263,6 +266,7 @@ impl Recorder {
             Input::Message { from, body } => {
                 (Handled::Message { message, from: *from }, format!("{body:?}"))
             }
+            Input::Ended { node } => (Handled::Ended(*node), String::new()),
             Input::Timer => (Handled::Timer, String::new()),
             Input::Durable(count) => (Handled::Durable(*count), String::new()),
         };

@@ -31,6 +31,9 @@ pub(crate) enum Mail<N: Node> {
     Request { id: RequestId, body: N::Request, reply: Option<ReplyTo<N::Response>> },
     /// Several from a registered client, with names that follow each other.
     Requests { first: RequestId, bodies: Vec<N::Request> },
+    /// The process of this node has ended. Only where nodes are processes.
+    #[cfg(feature = "net")]
+    Ended { node: NodeId },
     /// From whoever owns the cluster.
     Control(Control<N>),
 }
@@ -41,6 +44,8 @@ impl<N: Node> Mail<N> {
         match self {
             Self::Requests { bodies, .. } => bodies.len(),
             Self::Request { .. } | Self::Message { .. } | Self::Control(_) => 1,
+            #[cfg(feature = "net")]
+            Self::Ended { .. } => 1,
         }
     }
 }
@@ -210,6 +215,8 @@ impl<N: Node> Host<N> {
                 }
                 drop(cargo);
             }
+            #[cfg(feature = "net")]
+            Mail::Ended { node } => self.handle(now, Input::Ended { node }),
             Mail::Request { id, body, reply } => self.take_request(now, id, body, reply),
             Mail::Requests { first, bodies } => {
                 for (id, body) in first.following().zip(bodies) {
@@ -481,6 +488,8 @@ impl<N: Node> Drop for Host<N> {
                     self.outbox.register(client, completions);
                 }
                 Mail::Control(_) | Mail::Message { .. } => {}
+                #[cfg(feature = "net")]
+                Mail::Ended { .. } => {}
             }
         }
         self.deliver();

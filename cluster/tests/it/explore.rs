@@ -102,7 +102,7 @@ impl Node for Clerk {
                 self.beats += 1;
                 out.emit(self.beats);
             }
-            Input::Durable(_) => {}
+            Input::Ended { .. } | Input::Durable(_) => {}
         }
     }
 

@@ -126,3 +126,24 @@ fn a_node_that_is_gone_is_unreachable_and_one_that_goes_leaves_doubt() {
     eventually("it is back", || ask(&*port, 1, Ask::Count) == Ok(Answer::Count(0)));
     server.shutdown();
 }
+
+/// A node whose peer's process ends is told so, once, and not before.
+#[test]
+fn the_end_of_a_process_is_told_to_its_peers() {
+    let (mut servers, nodes) = servers(3);
+    let ended = |server: &Server<Scribe>| {
+        let gauges = server.gauges().expect("it is up");
+        gauges.into_iter().find(|(name, _)| *name == "ended").expect("it counts").1
+    };
+    eventually("all are connected", || servers.iter().all(|it| it.peers().count() == 2));
+    assert!(servers.iter().all(|server| ended(server) == 0));
+    drop(servers.pop());
+    eventually("both are told", || servers.iter().all(|server| ended(server) == 1));
+    // It is tried again and again, and of one end nobody is told twice.
+    let builder = Server::<Scribe>::builder(orders(), n(3), Config::default()).nodes(nodes);
+    servers.push(builder.start().expect("the address is free again"));
+    eventually("it is back", || servers.iter().all(|it| it.peers().count() == 2));
+    assert!(servers[..2].iter().all(|server| ended(server) == 1));
+    drop(servers.pop());
+    eventually("both are told again", || servers.iter().all(|server| ended(server) == 2));
+}

@@ -184,3 +184,19 @@ fn a_fault_that_makes_no_sense_is_refused_and_changes_nothing() {
         assert_eq!(flood(&mut sim, 2, 1, 3), all(3), "{fault:?}");
     }
 }
+
+/// Where they are told of ends at all, and the network lets it through.
+#[test]
+fn nodes_are_told_of_each_others_ends() {
+    for (tells_ends, heard) in [(false, [0, 0]), (true, [1, 0])] {
+        let options = Options { tells_ends, ..Options::seeded(1) };
+        let mut sim = configured(3, Config::default(), options);
+        sim.inject(&Fault::Cut { from: vec![n(1)], to: vec![n(3)] }).expect("taken");
+        sim.inject(&Fault::Crash { node: n(1) }).expect("taken");
+        // It is down already.
+        sim.inject(&Fault::Crash { node: n(1) }).expect("taken");
+        pass(&mut sim, 10);
+        let told = [2, 3].map(|node| sim.node(n(node)).expect("it is up").ended.len());
+        assert_eq!(told, heard);
+    }
+}

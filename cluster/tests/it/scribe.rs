@@ -20,6 +20,8 @@ pub(crate) struct Scribe {
     /// All that is on its disk, as far as it knows.
     pub(crate) written: Vec<u64>,
     pub(crate) heard: Vec<(NodeId, Note)>,
+    /// Of whose ends it was told.
+    pub(crate) ended: Vec<NodeId>,
     pub(crate) durable: PersistCount,
     pub(crate) flushes: u64,
     pub(crate) inputs: u64,
@@ -195,6 +197,7 @@ impl Node for Scribe {
             seed: boot.seed,
             written: boot.records,
             heard: Vec::new(),
+            ended: Vec::new(),
             durable: PersistCount::default(),
             flushes: 0,
             inputs: 0,
@@ -214,6 +217,7 @@ impl Node for Scribe {
                     out.emit(News::Heard(number));
                 }
             }
+            Input::Ended { node } => self.ended.push(node),
             Input::Timer => {
                 if let Some(due) = self.due.filter(|&due| due <= now.monotonic) {
                     self.rings.push((due, now.monotonic));
@@ -245,6 +249,7 @@ impl Node for Scribe {
         vec![
             ("written", self.written.len() as u64),
             ("heard", self.heard.len() as u64),
+            ("ended", self.ended.len() as u64),
             ("rings", self.rings.len() as u64),
             ("flushes", self.flushes),
             ("inputs", self.inputs),

@@ -37,8 +37,8 @@ fn a_trace_reads_like_a_transcript() {
         [
             "0.000000ms n1 boots",
             "0.000000ms n2 boots",
-            "0.000000ms n1 is Replica in e0, written 0, heard 0, rings 0, flushes 1, inputs 0",
-            "0.000000ms n2 is Replica in e0, written 0, heard 0, rings 0, flushes 1, inputs 0",
+            "0.000000ms n1 is Replica in e0, written 0, heard 0, ended 0, rings 0, flushes 1, inputs 0",
+            "0.000000ms n2 is Replica in e0, written 0, heard 0, ended 0, rings 0, flushes 1, inputs 0",
         ]
     );
     done(&mut sim, 1, Ask::Append(7));
@@ -48,11 +48,11 @@ fn a_trace_reads_like_a_transcript() {
             "0.010000ms n1 <- r0.1 Append(7)",
             "0.010000ms n1 wrote 1 records so far",
             "0.010000ms n1 -> n2 m1 Soon(7)",
-            "0.010000ms n1 is Replica in e0, written 1, heard 0, rings 0, flushes 2, inputs 1",
+            "0.010000ms n1 is Replica in e0, written 1, heard 0, ended 0, rings 0, flushes 2, inputs 1",
             "0.060000ms n1 has 1 records durable",
             "0.060000ms n1 <- durable 1",
             "0.060000ms n1 -> n2 m2 Safe(7)",
-            "0.060000ms n1 is Replica in e0, written 1, heard 0, rings 0, flushes 3, inputs 2",
+            "0.060000ms n1 is Replica in e0, written 1, heard 0, ended 0, rings 0, flushes 3, inputs 2",
             "0.070000ms client <- r0.1 Ok(Done)",
         ]
     );
@@ -65,9 +65,9 @@ fn a_trace_reads_like_a_transcript() {
             "0.070000ms n1 dies",
             "0.070000ms n1 is down",
             "0.110000ms n2 <- m1 from n1 Soon(7)",
-            "0.110000ms n2 is Replica in e0, written 0, heard 1, rings 0, flushes 2, inputs 1",
+            "0.110000ms n2 is Replica in e0, written 0, heard 1, ended 0, rings 0, flushes 2, inputs 1",
             "0.160000ms n2 <- m2 from n1 Safe(7)",
-            "0.160000ms n2 is Replica in e0, written 0, heard 2, rings 0, flushes 3, inputs 2",
+            "0.160000ms n2 is Replica in e0, written 0, heard 2, ended 0, rings 0, flushes 3, inputs 2",
         ]
     );
 }

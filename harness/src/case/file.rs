@@ -110,6 +110,7 @@ struct RawCase {
     operator: bool,
     recovery: bool,
     timing: Option<RawTiming>,
+    tells_ends: bool,
     #[serde(rename = "step")]
     steps: Vec<Spanned<RawStep>>,
 }
@@ -131,6 +132,7 @@ impl Default for RawCase {
             operator: false,
             recovery: true,
             timing: None,
+            tells_ends: false,
             steps: Vec::new(),
         }
     }
@@ -261,6 +263,7 @@ impl Case {
             operator: raw.operator,
             recovery: raw.recovery,
             timing: raw.timing.map_or(Ok(Timing::default()), RawTiming::read).map_err(bad)?,
+            tells_ends: raw.tells_ends,
             steps,
             faults_min: 0,
             served_min: 1,
@@ -285,6 +288,7 @@ impl Case {
             operator: self.operator,
             recovery: self.recovery,
             timing: Some(RawTiming::write(&self.timing)),
+            tells_ends: self.tells_ends,
             steps: self.steps.iter().map(|it| Spanned::new(0..0, RawStep::write(it))).collect(),
         };
         toml::to_string(&raw).expect("a case is plain data")

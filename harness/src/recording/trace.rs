@@ -75,7 +75,7 @@ pub(super) fn lanes(trace: &[TraceEvent]) -> Lanes {
                     }
                 }
                 // What comes of them shows in the node's state.
-                Handled::Timer | Handled::Durable(_) => {}
+                Handled::Ended(_) | Handled::Timer | Handled::Durable(_) => {}
             },
             Traced::Sent { message, from, to, text, arrivals } => {
                 numbers.insert(*message, lanes.messages.len());

@@ -142,6 +142,7 @@ impl<S: StateMachine> Node for Raft<S> {
         match input {
             Input::Request { id, body } => self.ask(now, id, body, out),
             Input::Message { from, body } => self.receive(now, from, body, out),
+            Input::Ended { node } => self.ended(now, node),
             Input::Timer => self.tick(now, out),
             Input::Durable(upto) => self.durable(now, upto, out),
         }

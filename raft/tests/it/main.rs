@@ -8,6 +8,7 @@ mod configurations;
 mod core;
 mod departure;
 mod durable;
+mod ended;
 mod evidence;
 mod flow;
 mod forced;

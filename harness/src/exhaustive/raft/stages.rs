@@ -90,6 +90,7 @@ pub(in crate::exhaustive) fn stages(mutant: Mutant) -> Vec<Stage<Config<Cell>>> 
         | Mutant::HearsOlderLives
         | Mutant::GuestsDepose
         | Mutant::RenewsTooSoon
-        | Mutant::AnswersOutsiders => Vec::new(),
+        | Mutant::AnswersOutsiders
+        | Mutant::HintsBreakLeases => Vec::new(),
     }
 }

@@ -267,6 +267,8 @@ impl Node for Omni {
                     }
                 }
             }
+            // It finds leaders by its ballots alone.
+            Input::Ended { .. } => {}
             Input::Timer => {
                 if now.monotonic >= self.tick_at {
                     // Ticks that were missed in a pause are missed, as with any ticker.

@@ -437,6 +437,8 @@ impl Node for RaftRs {
                     self.dropped += 1;
                 }
             }
+            // Its elections come by ticks alone.
+            Input::Ended { .. } => {}
             Input::Timer => {
                 if now.monotonic >= self.clock.next {
                     // Ticks that were missed in a pause are missed, as with any ticker.
