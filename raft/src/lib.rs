@@ -46,8 +46,9 @@
 //! of the thesis), nobody leaves a leader that is heard (§4.2.3), and a leader that hears no majority
 //! steps down (§6.2) and tells its clients what it knows. So a node that comes back disturbs nobody,
 //! and where links fail between some nodes only, whoever reaches a majority leads: a voter that is
-//! ahead of a pre-candidate lends it what its log lacks. The lead is [handed over](Raft::transfer) on
-//! request. Reads have a [`ReadLevel`] each. Each of the three guards can be turned off in the
+//! ahead of a pre-candidate lends it what its log lacks. Where machines tell that a process has ended
+//! ([`Input::Ended`](cluster::Input::Ended), as over TCP), nobody waits until a leader that was killed is
+//! missed. The lead is [handed over](Raft::transfer) on request. Reads have a [`ReadLevel`] each. Each of the three guards can be turned off in the
 //! [`Config`].
 //!
 //! Every so many entries a node takes a [`Snapshot`] of its machine, writes it down while it goes on,

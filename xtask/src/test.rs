@@ -14,21 +14,14 @@ pub(crate) struct Args {
 /// The crates that can be built with planted bugs.
 const WITH_MUTANTS: [&str; 7] = ["cluster", "bully", "raft", "dlock", "quorum", "harness", "wal"];
 
-/// The crates that have a binary.
-const PATTERNS: [&str; 4] = ["bully", "raft", "dlock", "quorum"];
+/// What builds the binaries of the patterns, whose tests run them.
+const BINARIES: &str = "bully/cli,raft/cli,dlock/cli,quorum/cli";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let filter = args.filter.as_deref();
-    let mut plain = vec!["test", "--workspace"];
+    let mut plain = vec!["test", "--workspace", "--features", BINARIES];
     plain.extend(filter);
     step("tests", &mut cargo(&plain))?;
-    let mut binaries = vec!["test", "--test", "cli"];
-    for package in PATTERNS {
-        binaries.extend(["--package", package]);
-    }
-    binaries.extend(["--features", "bully/cli,raft/cli,dlock/cli,quorum/cli"]);
-    binaries.extend(filter);
-    step("tests of the binaries", &mut cargo(&binaries))?;
     // Apart from the others, so that no other test runs with a bug in reach.
     let mut mutants = vec!["test"];
     for package in WITH_MUTANTS {

@@ -37,7 +37,7 @@ pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
     Ok(vec![long, short])
 }
 
-/// Where the binary is; it is built first.
+/// Where the binary is; it is built first, as this bench is.
 fn program() -> anyhow::Result<&'static Path> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     if BUILT.get().is_none() {
@@ -48,7 +48,8 @@ fn program() -> anyhow::Result<&'static Path> {
 
 fn build() -> anyhow::Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--profile", "bench", "--package", "raft", "--bin", "raft"]);
+    let profile = if cfg!(debug_assertions) { "dev" } else { "bench" };
+    command.args(["build", "--profile", profile, "--package", "raft", "--bin", "raft"]);
     command.args(["--features", "cli", "--message-format", "json-render-diagnostics"]);
     let output = command.stderr(Stdio::inherit()).output()?;
     anyhow::ensure!(output.status.success(), "cargo: {}", output.status);
