@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cluster::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,7 @@ impl fmt::Display for Key {
 /// Bytes stored under a [`Key`]. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Value(Arc<[u8]>);
+pub struct Value(Bytes);
 
 impl Value {
     /// The bytes.
@@ -56,7 +57,7 @@ impl Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().into())
+        Self(Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
@@ -68,7 +69,7 @@ impl From<String> for Value {
 
 impl From<&[u8]> for Value {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        Self(Bytes::copy_from_slice(bytes))
     }
 }
 
