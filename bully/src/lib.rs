@@ -94,24 +94,28 @@
 //! collide give way to the higher one, or try again after a random while.
 //!
 //! # Use
-//! Every node of a program runs the same election; [`Request::Lead`] asks whether to act. A
-//! [`Client`](cluster::threads::Client) finds the leader by itself:
+//! Every node of a program runs the same election; [`Request::Lead`] asks whether to act. An [`Election`]
+//! finds the leader by itself, for whoever waits and for whoever awaits, in any runtime:
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use bully::{Answer, Bully, Config, Request};
+//! use bully::{Bully, Config, Election};
 //! use cluster::Members;
 //! use cluster::threads::{Options, Threads};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let nodes = Members::first(3)?;
 //! let cluster = Threads::<Bully>::start(Config::default(), nodes, Options::default())?;
-//! let mut client = cluster.client();
-//! match client.ask(Request::Lead, Duration::from_secs(10))? {
-//!     Ok(Answer::Leading { epoch }) => println!("somebody leads; the fencing token is {epoch}"),
-//!     other => panic!("nobody leads: {other:?}"),
-//! }
+//! let election = Election::new(cluster.caller(), Duration::from_secs(10));
+//! let leader = election.leader().wait()?;
+//! println!("{} leads; the fencing token is {}", leader.node, leader.epoch);
+//!
+//! # pollster::block_on(async {
+//! let epoch = election.lead(leader.node).await?;
+//! assert_eq!(epoch, leader.epoch, "nobody has taken over since");
+//! # Ok::<_, bully::ElectionError>(())
+//! # })?;
 //! cluster.shutdown();
 //! # Ok(())
 //! # }
@@ -142,6 +146,7 @@
 //! ```
 
 mod config;
+mod election;
 mod error;
 mod message;
 mod node;
@@ -154,6 +159,7 @@ pub mod invariants;
 mod mutants;
 
 pub use config::{Config, Mode};
+pub use election::{Belief, Call, Election, ElectionError, Leader};
 pub use error::Error;
 pub use invariants::{Monitor, Violation};
 pub use message::{Answer, Event, Message, Record, Request, Response, Round, View};

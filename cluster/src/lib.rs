@@ -62,6 +62,7 @@
 //! No node reads a clock, draws randomness of its own, spawns, locks, or does I/O. Nothing waits
 //! for durability except by [`Gate::Durable`], and nothing that promises durability goes without.
 
+pub mod call;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod contract;

@@ -37,19 +37,22 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 pub use crate::Emitted;
+use crate::call::Caller;
 use crate::store::{OpenError, Opened, Store, StoreError};
+use crate::time::after;
 use crate::{
     Cluster, Completion, CorruptRecords, Fault, InvalidConfig, Members, NoAnswer, Node, NodeId,
     NodeState, Port, RequestId, Rng, Timestamp, Unsupported,
 };
 
+pub use crate::call::CallError;
 use answers::Answers;
-pub use client::{CallError, Client};
+pub use client::Client;
 use host::{Control, Host, Mail};
 use links::Links;
 use medium::{Medium, Opener};
@@ -292,6 +295,15 @@ impl<N: Node> Threads<N> {
         Client::new(Arc::clone(&self.shared))
     }
 
+    /// A new one who asks, for any number of threads and calls: what the patterns' own clients are made
+    /// over.
+    ///
+    /// # Panics
+    /// When the system can start no more threads.
+    pub fn caller(&self) -> Caller<N> {
+        Caller::over(self.port())
+    }
+
     /// A way for clients that keep many requests under way, from any number of threads: the nodes'
     /// own threads call back. It does not keep the cluster alive.
     pub fn port(&self) -> Arc<dyn Port<N>> {
@@ -489,12 +501,6 @@ fn needs_memory(fault: &Fault) -> Option<&'static str> {
         | Fault::Clock { .. }
         | Fault::CrashAfter { .. } => None,
     }
-}
-
-/// `span` after `start`, or a year after, if the system's clock cannot hold that.
-fn after(start: Instant, span: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-    start.checked_add(span).unwrap_or_else(|| start + YEAR)
 }
 
 #[cfg(test)]

@@ -72,13 +72,19 @@
 //! )?;
 //! let mut balance = FencedResource::new(0);
 //!
-//! let mut locks = Locks::new(cluster.client(), "worker-1");
-//! let lease = locks.acquire("balance", None, Duration::from_secs(2))?;
+//! let locks = Locks::new(cluster.caller(), "worker-1");
+//! let lease = locks.acquire("balance", None, Duration::from_secs(2)).wait()?;
 //! assert!(lease.is_valid(Instant::now()));
 //! *balance.access(lease.token)? += 10;
-//! locks.release(&lease)?;
+//! locks.release(&lease).wait()?;
 //!
-//! assert!(!locks.is_locked("balance")?);
+//! // The same in any runtime:
+//! # pollster::block_on(async {
+//! let lease = locks.acquire("balance", None, Duration::from_secs(2)).await?;
+//! locks.release(&lease).await?;
+//! assert!(!locks.is_locked("balance").await?);
+//! # Ok::<_, dlock::LockError>(())
+//! # })?;
 //! cluster.shutdown();
 //! # Ok(())
 //! # }
@@ -100,7 +106,7 @@ pub use config::Config;
 pub use error::Error;
 pub use fenced::{Fenced, FencedResource};
 pub use id::{Arrival, AttemptId, FencingToken, LogTime, Owner, Resource};
-pub use locks::{Lease, LockError, Locks};
+pub use locks::{Call, Lease, LockError, Locks};
 pub use message::{Action, Command, Event, Grant, LockInfo, Reply, Request, Response};
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;

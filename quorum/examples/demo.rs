@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     let members = Members::first(5)?;
     let ring = Ring::new(&members, config.virtual_nodes(), config.replication())?;
     let threads = Threads::start(config, members, Options::default())?;
-    let store = Store::new(threads.client(), PATIENCE);
+    let store = Store::new(threads.caller(), PATIENCE);
     let mut demo = Demo { threads, store, ring };
     demo.print_status()?;
     demo.write_and_read()?;
@@ -75,7 +75,7 @@ impl Demo {
         let key = self.find("a key with a replica on n2", |on| on.contains(&SECOND))?;
         self.write(key.as_str(), "Eve's friend")?;
         self.expect(key.as_str(), "Eve's friend")?;
-        let hints = self.store.status(ASKED)?.hints;
+        let hints = self.store.status(ASKED).wait()?.hints;
         println!("n1 keeps {hints} hint(s) of what n2 missed; they do not count toward W.");
         ensure!(hints > 0, "no hint was kept");
         Ok(())
@@ -116,7 +116,7 @@ impl Demo {
             println!("{node} recovered");
         }
         self.wait("every node is live again, and every hint is replayed", |store| {
-            let status = store.status(ASKED)?;
+            let status = store.status(ASKED).wait()?;
             Ok(status.hints == 0 && status.live.iter().all(|&(_, live)| live))
         })?;
         self.print_status()?;
@@ -139,16 +139,16 @@ impl Demo {
         }
         self.expect("counter", "3")?;
         println!("Two clients at once: versions may share a counter, and are never equal.");
-        let (mut one, mut two) = (self.store.clone(), self.store.clone());
+        let (one, two) = (self.store.clone(), self.store.clone());
         let (first, second) = std::thread::scope(|scope| {
-            let second = scope.spawn(move || two.put("counter", "5"));
-            (one.put("counter", "4"), second.join())
+            let second = scope.spawn(move || two.put("counter", "5").wait());
+            (one.put("counter", "4").wait(), second.join())
         });
         let Ok(second) = second else { bail!("the second client panicked") };
         let (first, second) = (first?, second?);
         println!("4 became {first}, 5 became {second}");
         self.expect("counter", if first > second { "4" } else { "5" })?;
-        self.store.delete("counter")?;
+        self.store.delete("counter").wait()?;
         let gone = self.read("counter")?;
         ensure!(gone.value.is_none() && gone.version > first.max(second), "deleted, yet {gone:?}");
         println!("Deleted, which is a version too: {}", gone.version);
@@ -159,13 +159,14 @@ impl Demo {
 // Helpers, which narrate.
 impl Demo {
     fn write(&mut self, key: &str, value: &str) -> Result<Version> {
-        let version = self.store.put(key, value).with_context(|| format!("write {key}={value}"))?;
+        let version =
+            self.store.put(key, value).wait().with_context(|| format!("write {key}={value}"))?;
         println!("Write {key}={value} on {:?}: {version}", self.on(key));
         Ok(version)
     }
 
     fn read(&mut self, key: &str) -> Result<Read> {
-        self.store.get(key).with_context(|| format!("read {key}"))
+        self.store.get(key).wait().with_context(|| format!("read {key}"))
     }
 
     fn expect(&mut self, key: &str, value: &str) -> Result<()> {
@@ -176,7 +177,7 @@ impl Demo {
     }
 
     fn expect_refusal(&mut self, key: &str) -> Result<()> {
-        match self.store.put(key, "refused") {
+        match self.store.put(key, "refused").wait() {
             Err(StoreError::Refused(Error::Unavailable { live, needed })) => {
                 println!("Write {key} on {:?}: unavailable, {live} of {needed} live", self.on(key));
                 Ok(())
@@ -189,18 +190,14 @@ impl Demo {
         self.threads.inject(&Fault::Crash { node })?;
         println!("{node} FAILED");
         self.wait("n1 suspects it", |store| {
-            let status = store.status(ASKED)?;
+            let status = store.status(ASKED).wait()?;
             Ok(status.live.contains(&(node, false)))
         })
     }
 
-    fn wait(
-        &mut self,
-        what: &str,
-        mut is_true: impl FnMut(&mut Store) -> Result<bool>,
-    ) -> Result<()> {
+    fn wait(&mut self, what: &str, mut is_true: impl FnMut(&Store) -> Result<bool>) -> Result<()> {
         let start = Instant::now();
-        while !is_true(&mut self.store)? {
+        while !is_true(&self.store)? {
             ensure!(start.elapsed() < PATIENCE, "after {PATIENCE:?} it is not true that {what}");
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -219,7 +216,7 @@ impl Demo {
 
     fn print_status(&mut self) -> Result<()> {
         for node in self.threads.members().to_vec() {
-            match self.store.status(node) {
+            match self.store.status(node).wait() {
                 Ok(status) => {
                     println!("  {node}: ACTIVE ({} keys, {} hints)", status.keys, status.hints);
                 }

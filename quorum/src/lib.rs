@@ -68,7 +68,7 @@
 //! # Reading on
 //! [`Replica`] is the node, a pure state machine for the worlds of [`cluster`]; [`Request`] and
 //! [`Reply`] are what it is asked and answers; [`Ring`] places keys; [`Version`] orders writes;
-//! [`invariants`] judges running nodes; [`Store`] is the blocking client. A store in one process:
+//! [`invariants`] judges running nodes; [`Store`] is the client, for whoever waits and whoever awaits. A store in one process:
 //!
 //! ```
 //! use std::time::Duration;
@@ -79,11 +79,19 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let threads: Threads<Replica> =
 //!     Threads::start(Config::default(), Members::first(5)?, Options::default())?;
-//! let mut store = Store::new(threads.client(), Duration::from_secs(5));
-//! let version = store.put("user:1", "Alice")?;
-//! let read = store.get("user:1")?;
+//! let store = Store::new(threads.caller(), Duration::from_secs(5));
+//! let version = store.put("user:1", "Alice").wait()?;
+//! let read = store.get("user:1").wait()?;
 //! assert_eq!(read.value, Some("Alice".into()));
 //! assert_eq!((read.version, read.guarantee), (version, Guarantee::Linearizable));
+//!
+//! // The same in any runtime:
+//! # pollster::block_on(async {
+//! let (one, other) = (store.put("user:1", "Ann"), store.put("user:2", "Bob"));
+//! other.await?;
+//! assert!(one.await? > version);
+//! # Ok::<_, quorum::StoreError>(())
+//! # })?;
 //! threads.shutdown();
 //! # Ok(())
 //! # }
@@ -117,5 +125,5 @@ pub use message::{Event, Message, Record, Reply, Request, Response, Status};
 pub use mutants::Mutant;
 pub use node::Replica;
 pub use ring::Ring;
-pub use store::{Read, Store, StoreError};
+pub use store::{Call, Read, Store, StoreError};
 pub use version::{Entry, Incarnation, Key, OpId, Value, Version};

@@ -1,22 +1,32 @@
-//! The store as an application calls it: blocking, from any thread.
+//! The store as an application calls it: waited for or awaited, from any thread.
 
 use std::time::Duration;
 
 use cluster::NodeId;
-use cluster::threads::{CallError, Client};
+use cluster::call::{CallError, Caller, Heard, Question};
 
 use crate::config::Guarantee;
 use crate::error::Error;
-use crate::message::{Reply, Request, Status};
+use crate::message::{Reply, Request, Response, Status};
 use crate::node::Replica;
 use crate::version::{Key, Value, Version};
 
-/// A client of a store, on the nodes that a [`Client`] reaches.
+/// How long a node may be silent before another is asked to read.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// A call on a store that is under way: see [`cluster::call::Call`].
+pub type Call<T> = cluster::call::Call<Result<T, StoreError>>;
+
+/// A client of a store, on the nodes that a [`Caller`] reaches: for any thread, for many calls at once, and
+/// cheap to clone.
 ///
-/// Each call waits for the answer of one node. Cloning makes another, independent client.
-#[derive(Clone)]
+/// Each method asks at once and returns a [`Call`]: `wait()` for it, or `.await` it in any runtime. A read
+/// goes on to another node when one is down or silent; a write when one is down, which has done nothing
+/// then, and not when one is silent: sent again it would be another write, with a version of its own. A
+/// call that is dropped may yet take effect.
+#[derive(Clone, Debug)]
 pub struct Store {
-    client: Client<Replica>,
+    caller: Caller<Replica>,
     timeout: Duration,
 }
 
@@ -58,73 +68,93 @@ impl StoreError {
 }
 
 impl Store {
-    /// A store behind `client`. `timeout` bounds the wait for a node's answer; let it exceed the
-    /// nodes' own [`Config::timeout`](crate::Config::timeout), or calls end as unknown that the
-    /// node would have explained.
-    pub fn new(client: Client<Replica>, timeout: Duration) -> Self {
-        Self { client, timeout }
+    /// A store whose nodes `caller` reaches. `timeout` bounds each call; let it exceed the nodes' own
+    /// [`Config::timeout`](crate::Config::timeout), or calls end as unknown that the node would have
+    /// explained.
+    pub fn new(caller: Caller<Replica>, timeout: Duration) -> Self {
+        Self { caller, timeout }
     }
 
-    /// Reads `key` at the store's R, through any node that is up.
-    ///
-    /// # Errors
-    /// Nothing was written by this call, whatever the error.
-    pub fn get(&mut self, key: impl Into<Key>) -> Result<Read, StoreError> {
-        match self.ask(Request::get(key))? {
-            Reply::Value { value, version, guarantee } => Ok(Read { value, version, guarantee }),
-            Reply::Written { .. } | Reply::Status(_) => Err(StoreError::Mismatch),
-        }
+    /// The nodes of the store.
+    pub fn members(&self) -> &[NodeId] {
+        self.caller.members()
     }
 
-    /// Writes `value` under `key` at the store's W, through any node that is up. Returns the
-    /// version of the write.
-    ///
-    /// # Errors
-    /// See [`StoreError::is_without_effect`].
-    pub fn put(
-        &mut self,
-        key: impl Into<Key>,
-        value: impl Into<Value>,
-    ) -> Result<Version, StoreError> {
-        self.write(Request::put(key, value))
+    /// Reads `key` at the store's R, through any node that is up. Nothing was written by this call,
+    /// whatever its error.
+    pub fn get(&self, key: impl Into<Key>) -> Call<Read> {
+        self.through_any(Request::get(key), |reply| match reply {
+            Reply::Value { value, version, guarantee } => Some(Read { value, version, guarantee }),
+            Reply::Written { .. } | Reply::Status(_) => None,
+        })
     }
 
-    /// Deletes `key` at the store's W, through any node that is up. Returns the version of the
-    /// deletion.
-    ///
-    /// # Errors
-    /// See [`StoreError::is_without_effect`].
-    pub fn delete(&mut self, key: impl Into<Key>) -> Result<Version, StoreError> {
-        self.write(Request::delete(key))
+    /// Writes `value` under `key` at the store's W, through any node that is up. Returns the version of
+    /// the write; of errors see [`StoreError::is_without_effect`].
+    pub fn put(&self, key: impl Into<Key>, value: impl Into<Value>) -> Call<Version> {
+        self.through_any(Request::put(key, value), written)
     }
 
-    /// How `node` is doing.
-    ///
-    /// # Errors
-    /// [`StoreError::NoAnswer`] when it is down or does not answer.
-    pub fn status(&mut self, node: NodeId) -> Result<Status, StoreError> {
-        match self.client.call(node, Request::Status, self.timeout)?? {
-            Reply::Status(status) => Ok(status),
-            Reply::Value { .. } | Reply::Written { .. } => Err(StoreError::Mismatch),
-        }
+    /// Deletes `key` at the store's W, through any node that is up. Returns the version of the deletion;
+    /// of errors see [`StoreError::is_without_effect`].
+    pub fn delete(&self, key: impl Into<Key>) -> Call<Version> {
+        self.through_any(Request::delete(key), written)
     }
 
-    /// Asks `node` and no other. For requests with quorums of their own, and for tests.
-    ///
-    /// # Errors
-    /// See [`StoreError::is_without_effect`].
-    pub fn ask_node(&mut self, node: NodeId, request: Request) -> Result<Reply, StoreError> {
-        Ok(self.client.call(node, request, self.timeout)??)
+    /// What any node that is up answers: for requests with quorums of their own.
+    pub fn ask(&self, request: Request) -> Call<Reply> {
+        self.through_any(request, Some)
     }
 
-    fn write(&mut self, request: Request) -> Result<Version, StoreError> {
-        match self.ask(request)? {
-            Reply::Written { version, .. } => Ok(version),
-            Reply::Value { .. } | Reply::Status(_) => Err(StoreError::Mismatch),
-        }
+    /// How `node` is doing; [`StoreError::NoAnswer`] when it is down or does not answer.
+    pub fn status(&self, node: NodeId) -> Call<Status> {
+        self.by(node, Request::Status, |reply| match reply {
+            Reply::Status(status) => Some(status),
+            Reply::Value { .. } | Reply::Written { .. } => None,
+        })
     }
 
-    fn ask(&mut self, request: Request) -> Result<Reply, StoreError> {
-        Ok(self.client.ask(request, self.timeout)??)
+    /// What `node` answers, and no other.
+    pub fn ask_node(&self, node: NodeId, request: Request) -> Call<Reply> {
+        self.by(node, request, Some)
+    }
+
+    fn through_any<T: Send + 'static>(
+        &self,
+        request: Request,
+        read: fn(Reply) -> Option<T>,
+    ) -> Call<T> {
+        let silence_max = match request {
+            Request::Get { .. } | Request::Status => Some(SILENCE_MAX),
+            Request::Put { .. } | Request::Delete { .. } => None,
+        };
+        let heard = Heard::by_redirection::<Replica>;
+        let question = Question { request, timeout: self.timeout, silence_max, heard };
+        let caller = self.caller.clone();
+        Call::run(async move { answered(caller.find(question).await.outcome, read) })
+    }
+
+    fn by<T: Send + 'static>(
+        &self,
+        node: NodeId,
+        request: Request,
+        read: fn(Reply) -> Option<T>,
+    ) -> Call<T> {
+        let (caller, timeout) = (self.caller.clone(), self.timeout);
+        Call::run(async move { answered(caller.reach(node, request, timeout).await, read) })
+    }
+}
+
+fn answered<T>(
+    outcome: Result<Response, CallError>,
+    read: fn(Reply) -> Option<T>,
+) -> Result<T, StoreError> {
+    read(outcome??).ok_or(StoreError::Mismatch)
+}
+
+fn written(reply: Reply) -> Option<Version> {
+    match reply {
+        Reply::Written { version, .. } => Some(version),
+        Reply::Value { .. } | Reply::Status(_) => None,
     }
 }

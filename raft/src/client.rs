@@ -16,7 +16,6 @@
 //! keeps: which numbers are given out, and which are answered.
 
 mod call;
-mod courier;
 mod desk;
 mod errand;
 mod handle;
@@ -24,6 +23,5 @@ mod ledger;
 mod task;
 
 pub use call::{Call, CallError};
-pub(crate) use courier::Courier;
 pub(crate) use desk::Desk;
 pub use handle::Handle;

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::call::Courier;
 use cluster::store::journals_in;
 use cluster::threads::{Options, Threads};
 use cluster::{InvalidConfig, Members, Node, NodeId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{Courier, Desk};
+use crate::client::Desk;
 use crate::observe::{Meter, Watch};
 use crate::{Config, Handle, Raft, StateMachine};
 pub use many::{Groups, GroupsBuilder};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::NodeId;
+use cluster::call::Courier;
 use cluster::net::{ClusterId, Remote, Server, Spoken, StartError};
 
-use crate::client::{Courier, Desk};
+use crate::client::Desk;
 use crate::observe::{self, Meter};
 use crate::{Event, Handle, Raft, StateMachine};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::NodeId;
+use crate::call::Caller;
 use crate::net::{ClusterId, Remote, Spoken, Tls};
-use crate::threads::Client;
 
 /// A cluster, where its nodes are, and the certificates to meet them with.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,12 +42,12 @@ pub struct Whom {
 }
 
 impl Whom {
-    /// A client of its nodes.
+    /// Who asks its nodes.
     ///
     /// # Errors
     /// As [`Peers::connect`].
-    pub fn client<N: Spoken>(&self) -> Result<Client<N>, Failure> {
-        Ok(Client::over(self.peers.connect()?))
+    pub fn caller<N: Spoken>(&self) -> Result<Caller<N>, Failure> {
+        Ok(Caller::over(self.peers.connect()?))
     }
 }
 

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::call::{CallError, Search};
 use crate::{Node, NodeId, Port};
 
 use super::way::{Attempt, Ported, Seated, Way};
 use super::{Shared, after};
-
-/// How long to wait before asking around again when nobody knows a leader.
-const BACKOFF: Duration = Duration::from_millis(5);
 
 /// A client of one cluster: of threads, by [`Threads::client`](super::Threads::client), or of any world,
 /// by a [`Port`].
@@ -20,23 +18,6 @@ pub struct Client<N: Node> {
     way: Way<N>,
     /// Who answered last: the place to try first.
     preferred: NodeId,
-}
-
-/// Why a call brought no answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum CallError {
-    /// Nobody took the request before its deadline. It had no effect, and never will.
-    #[error("no node took the request within {waited:?}; it had no effect")]
-    Unavailable {
-        /// How long the call tried.
-        waited: Duration,
-    },
-    /// A node took the request, and no answer came: it may have had an effect, or have one yet.
-    #[error("a node took the request and gave no answer within {waited:?}; its effect is unknown")]
-    Unknown {
-        /// How long the call waited in all.
-        waited: Duration,
-    },
 }
 
 impl<N: Node> Client<N> {
@@ -95,43 +76,25 @@ impl<N: Node> Client<N> {
     ) -> Result<N::Response, CallError> {
         let start = Instant::now();
         let deadline = after(start, timeout);
-        let mut node = self.preferred;
-        // Nodes that believe in each other would send a client to and fro as fast as it can run.
-        let mut hops_left = self.members().len();
+        let mut search = Search::new(self.members(), self.preferred, deadline);
         loop {
-            let known = match self.way.attempt(node, request.clone(), deadline) {
+            let node = search.node();
+            let hint = match self.way.attempt(node, request.clone(), deadline) {
                 Attempt::Answered(response) => match N::redirect(&response) {
                     None => {
                         self.preferred = node;
                         return Ok(response);
                     }
-                    Some(redirect) => redirect.to.filter(|&to| to != node),
+                    Some(redirect) => redirect.to,
                 },
                 Attempt::Refused => None,
                 Attempt::Silent => return Err(CallError::Unknown { waited: start.elapsed() }),
             };
-            let at_once = known.is_some() && hops_left > 0;
-            // Nothing was done so far, and that is worth knowing: to ask again with no time left for
-            // an answer would turn it into "unknown".
-            let time_needed = if at_once { Duration::ZERO } else { 2 * BACKOFF };
-            if deadline.saturating_duration_since(Instant::now()) <= time_needed {
-                return Err(CallError::Unavailable { waited: start.elapsed() });
+            match search.turned_away(self.members(), hint, Instant::now()) {
+                Some(at) => std::thread::sleep(at.saturating_duration_since(Instant::now())),
+                None => return Err(CallError::Unavailable { waited: start.elapsed() }),
             }
-            if at_once {
-                hops_left -= 1;
-            } else {
-                std::thread::sleep(BACKOFF);
-                hops_left = self.members().len();
-            }
-            node = known.unwrap_or_else(|| self.after(node));
         }
-    }
-
-    /// The member after `node`, going round.
-    fn after(&self, node: NodeId) -> NodeId {
-        let members = self.members();
-        let next = members.partition_point(|&member| member <= node);
-        members[next % members.len()]
     }
 }
 

@@ -1,6 +1,7 @@
 //! The worlds keep what they promise to nodes and to clients: shown with a node that does nothing
 //! but what it is told (see `scribe`).
 
+mod calls;
 mod clocks;
 mod contract;
 mod crash_points;

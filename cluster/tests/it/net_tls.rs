@@ -1,50 +1,22 @@
 //! Certificates: who may speak at all, and as whom.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use cluster::net::{Builder, Reason, Remote, Server, StartError, Tls};
 use cluster::{NoAnswer, NodeId};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+
+use authority::Authority;
 
 use crate::net::{LONG, ask, doors, orders};
 use crate::scribe::{Answer, Ask, Config, Scribe, eventually, n};
 
-/// An authority, and where the files are that it signs.
-struct Authority {
-    directory: tempfile::TempDir,
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
+#[path = "../support/authority.rs"]
+mod authority;
 
 impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
-        let authority = Self { directory: tempfile::tempdir().expect("a directory"), issuer };
-        fs::write(authority.path("ca.pem"), authority.issuer.pem()).expect("it is written");
-        authority
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.directory.path().join(file)
-    }
-
-    /// Signs a certificate for `host`, in files named `name`, valid until the end of `year`.
-    fn sign(&self, name: &str, host: &str, year: i32) {
-        let mut params = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
-        params.not_after = date_time_ymd(year, 12, 31);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        // The key first: whoever looks in between is to find what does not fit together.
-        fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).expect("it is written");
-        fs::write(self.path(&format!("{name}.pem")), certificate.pem()).expect("it is written");
-    }
-
     fn tls(&self, name: &str) -> Tls {
         self.tls_by(&self.path("ca.pem"), name)
     }
@@ -64,20 +36,24 @@ fn remote(nodes: &[(NodeId, SocketAddr)], tls: Tls) -> Arc<Remote<Scribe>> {
     Remote::builder(orders(), nodes.iter().copied()).tls(tls).connect().expect("it starts")
 }
 
-/// Two servers with certificates of their own names, and a client with one of any.
+/// So many servers with certificates of their own names, and a client with one of any.
+pub(crate) fn servers(count: u32) -> (Authority, Vec<Server<Scribe>>, Arc<Remote<Scribe>>) {
+    let authority = Authority::new();
+    let (doors, nodes) = doors(count);
+    let servers = doors.into_iter().zip(1..).map(|(door, id)| {
+        let name = format!("n{id}");
+        authority.sign(&name, &format!("{name}.orders"), 4000);
+        server(door, id, &nodes, authority.tls(&name))
+    });
+    let servers = servers.collect();
+    authority.sign("ann", "ann", 4000);
+    let port = remote(&nodes, authority.tls("ann"));
+    (authority, servers, port)
+}
+
 #[test]
 fn nodes_and_clients_with_certificates_reach_each_other() {
-    let authority = Authority::new();
-    for (name, host) in [("n1", "n1.orders"), ("n2", "n2.orders"), ("ann", "ann")] {
-        authority.sign(name, host, 4000);
-    }
-    let (doors, nodes) = doors(2);
-    let servers: Vec<_> = doors
-        .into_iter()
-        .zip([1, 2])
-        .map(|(door, id)| server(door, id, &nodes, authority.tls(&format!("n{id}"))))
-        .collect();
-    let port = remote(&nodes, authority.tls("ann"));
+    let (_authority, servers, port) = servers(2);
     eventually("both are connected", || servers.iter().all(|it| it.peers().count() == 1));
     assert_eq!(ask(&*port, 1, Ask::Flood { to: n(2), count: 5000 }), Ok(Answer::Done));
     let numbers = Ok(Answer::Heard((0..5000).collect()));

@@ -5,6 +5,7 @@ mod config;
 mod model;
 #[cfg(feature = "mutants")]
 mod mutants;
+mod net;
 mod scenarios;
 mod service;
 mod support;

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cluster::call::Courier;
 use cluster::{NodeId, Port};
 
 use crate::client::call::CallError;
-use crate::client::courier::Courier;
 use crate::client::errand::{Errand, Order};
 use crate::client::ledger::{Ledger, Opened};
 use crate::client::task::Task;

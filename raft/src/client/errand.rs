@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use cluster::call::{AlarmKey, Alarmed, Running};
 use cluster::{NoAnswer, NodeId, ReplyTo, Sink};
 
-use crate::client::call::{CallError, Running};
-use crate::client::courier::{AlarmKey, Alarmed};
+use crate::client::call::CallError;
 use crate::client::desk::{Desk, Waiter};
 use crate::client::ledger::{Slot, Take};
 use crate::client::task::Task;
@@ -424,7 +424,7 @@ impl<S: StateMachine, T: Send + 'static> Waiter for Errand<S, T> {
     }
 }
 
-impl<S: StateMachine, T: Send + 'static> Running<T> for Errand<S, T> {
+impl<S: StateMachine, T: Send + 'static> Running<Result<T, CallError>> for Errand<S, T> {
     fn poll(self: Arc<Self>, waker: &Waker) -> Poll<Result<T, CallError>> {
         let mut state = self.lock();
         if state.result.is_none() {

@@ -4,10 +4,10 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cluster::call::Courier;
 use cluster::{NodeId, Port};
 
 use crate::client::call::{Call, CallError};
-use crate::client::courier::Courier;
 use crate::client::desk::{Desk, Presence};
 use crate::client::errand::{Errand, Order};
 use crate::client::task::Task;
@@ -72,14 +72,15 @@ impl<S: StateMachine> Handle<S> {
     }
 
     fn call<T: Send + 'static>(&self, task: Task<S>, read: fn(Reply<S>) -> Option<T>) -> Call<T> {
-        let presence = Arc::clone(&self.presence) as Arc<dyn Any + Send + Sync>;
         let desk = &self.presence.desk;
         if !desk.admit() {
             let error = CallError::Overloaded;
             desk.meter.ended(task.kind(), Instant::now(), Some(&error));
-            return Call::refused(error, presence);
+            return Call::ready(Err(error));
         }
-        Call::new(Errand::start(desk, Order { task, timeout: self.timeout, read }), presence)
+        let errand = Errand::start(desk, Order { task, timeout: self.timeout, read });
+        // It keeps the session open.
+        Call::new(errand, Arc::clone(&self.presence) as Arc<dyn Any + Send + Sync>)
     }
 }
 

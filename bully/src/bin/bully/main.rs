@@ -4,12 +4,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bully::{Answer, Bully, Config, Error, Request};
+use anyhow::Context;
+use bully::{Belief, Bully, Config, Election, ElectionError, Leader, Request};
 use clap::Parser;
+use cluster::NodeId;
 use cluster::cli::{Dev, Logging, Serving, Trial, Whom, end, node, span, table};
 use cluster::net::Server;
-use cluster::threads::Client;
-use cluster::{Epoch, NodeId};
 
 /// Leader election: the highest live node that a majority hears leads.
 #[derive(Parser)]
@@ -101,20 +101,22 @@ fn resign(server: &Server<Bully>) {
     }
 }
 
+fn election(whom: &Whom) -> anyhow::Result<Election> {
+    Ok(Election::new(whom.caller()?, whom.timeout))
+}
+
 fn status(whom: &Whom) -> anyhow::Result<()> {
-    let mut client = whom.client::<Bully>()?;
+    let election = election(whom)?;
+    // All at once: who is silent holds up nobody's answer but his own.
+    let asked: Vec<_> = whom.peers.nodes().map(|(id, at)| (id, at, election.belief(id))).collect();
     let mut led = false;
     let mut rows = Vec::new();
-    for (id, at) in whom.peers.nodes() {
-        let [says, epoch] = match client.call(id, Request::Leader, whom.timeout) {
-            Ok(Ok(Answer::Leader { leader, epoch })) => {
+    for (id, at, call) in asked {
+        let [says, epoch] = match call.wait() {
+            Ok(Belief { leader, epoch }) => {
                 led |= leader == Some(id);
                 [believes(id, leader), epoch.get().to_string()]
             }
-            Ok(Ok(Answer::Leading { .. } | Answer::Resigned)) => {
-                ["answers another question".to_owned(), String::new()]
-            }
-            Ok(Err(error)) => [error.to_string(), String::new()],
             Err(error) => [error.to_string(), String::new()],
         };
         rows.push([id.to_string(), at.to_string(), says, epoch]);
@@ -125,24 +127,19 @@ fn status(whom: &Whom) -> anyhow::Result<()> {
 }
 
 fn leader(whom: &Whom) -> anyhow::Result<()> {
-    match acting(&mut whom.client()?, whom.timeout)? {
-        Some((leader, epoch)) => println!("{leader} leads, epoch {}", epoch.get()),
-        None => anyhow::bail!("no node leads"),
-    }
+    let leader = election(whom)?.leader().wait().context("no node leads")?;
+    println!("{}", told(leader));
     Ok(())
 }
 
 impl Watch {
     fn run(&self) -> anyhow::Result<()> {
-        let mut client = self.whom.client()?;
+        let election = election(&self.whom)?;
         let mut known = None;
         loop {
-            let now = acting(&mut client, self.whom.timeout)?;
+            let now = acting(&election)?;
             if known != Some(now) {
-                match now {
-                    Some((leader, epoch)) => println!("{leader} leads, epoch {}", epoch.get()),
-                    None => println!("no node leads"),
-                }
+                println!("{}", now.map_or_else(|| "no node leads".to_owned(), told));
                 known = Some(now);
             }
             std::thread::sleep(self.every);
@@ -152,29 +149,28 @@ impl Watch {
 
 impl Resign {
     fn run(&self) -> anyhow::Result<()> {
-        let mut client = self.whom.client::<Bully>()?;
-        client.call(self.node, Request::Resign, self.whom.timeout)??;
+        election(&self.whom)?.resign(self.node).wait()?;
         println!("{} leads no more", self.node);
         Ok(())
     }
 }
 
-/// Who acts as leader, as it says itself: every node is asked, and one that does not answer in `timeout`
-/// is passed over.
-fn acting(
-    client: &mut Client<Bully>,
-    timeout: Duration,
-) -> anyhow::Result<Option<(NodeId, Epoch)>> {
-    for node in client.members().to_vec() {
-        match client.call(node, Request::Lead, timeout) {
-            Ok(Ok(Answer::Leading { epoch })) => return Ok(Some((node, epoch))),
-            Ok(Ok(Answer::Leader { .. } | Answer::Resigned)) => {
-                anyhow::bail!("{node} answers another question")
-            }
-            Ok(Err(Error::NotLeader { .. })) | Err(_) => {}
+/// Who acts as leader at this moment, as it says itself: a node that does not answer is passed over.
+fn acting(election: &Election) -> anyhow::Result<Option<Leader>> {
+    let members = election.members().iter();
+    let asked: Vec<_> = members.map(|&node| (node, election.lead(node))).collect();
+    for (node, call) in asked {
+        match call.wait() {
+            Ok(epoch) => return Ok(Some(Leader { node, epoch })),
+            Err(error @ ElectionError::Mismatch) => return Err(error).context(node),
+            Err(ElectionError::Refused(_) | ElectionError::NoAnswer(_)) => {}
         }
     }
     Ok(None)
+}
+
+fn told(Leader { node, epoch }: Leader) -> String {
+    format!("{node} leads, epoch {}", epoch.get())
 }
 
 fn believes(id: NodeId, leader: Option<NodeId>) -> String {

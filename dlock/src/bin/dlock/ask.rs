@@ -5,7 +5,7 @@ use dlock::{Error, LockNode, Request};
 
 /// The locks as `owner` sees them.
 pub(crate) fn locks(whom: &Whom, owner: &str) -> anyhow::Result<dlock::Locks> {
-    Ok(dlock::Locks::new(whom.client()?, owner).patience(whom.timeout))
+    Ok(dlock::Locks::new(whom.caller()?, owner).patience(whom.timeout))
 }
 
 #[derive(clap::Args)]
@@ -16,11 +16,14 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let mut client = self.whom.client::<LockNode>()?;
+        let caller = self.whom.caller::<LockNode>()?;
+        // All at once: who is silent holds up nobody's answer but his own.
+        let ask = |(id, at)| (id, at, caller.call(id, Request::List, self.whom.timeout));
+        let asked: Vec<_> = self.whom.peers.nodes().map(ask).collect();
         let mut led = false;
         let mut rows = Vec::new();
-        for (id, at) in self.whom.peers.nodes() {
-            let said = match client.call(id, Request::List, self.whom.timeout) {
+        for (id, at, call) in asked {
+            let said = match call.wait() {
                 Ok(Ok(_)) => {
                     led = true;
                     "leads".to_owned()
@@ -46,7 +49,7 @@ pub(crate) struct Locks {
 
 impl Locks {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let held = locks(&self.whom, "locks")?.list()?;
+        let held = locks(&self.whom, "locks")?.list().wait()?;
         let rows: Vec<_> = held
             .iter()
             .map(|lock| {

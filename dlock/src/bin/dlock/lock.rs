@@ -61,9 +61,10 @@ impl Lock {
         let chance = RandomState::new().hash_one(0);
         let made_up = || format!("{}-{chance:016x}", std::process::id());
         let owner = self.owner.clone().unwrap_or_else(made_up);
-        let mut locks = locks(&self.whom, &owner)?;
+        let locks = locks(&self.whom, &owner)?;
         let lease = locks
             .acquire(self.resource.as_str(), Some(self.ttl), self.wait)
+            .wait()
             .with_context(|| format!("cannot lock {}", self.resource))?;
         // So that one renewal that fails leaves time for another.
         let locks = locks.patience(self.ttl / 3);
@@ -71,7 +72,7 @@ impl Lock {
             Kept { locks, lease, ttl: self.ttl, renew_at: Instant::now() + self.ttl / 3 };
         let ended = self.run_while(&mut kept);
         // If it cannot be given back, it runs out.
-        let given_back = kept.locks.release(&kept.lease);
+        let given_back = kept.locks.release(&kept.lease).wait();
         let ended = ended?;
         if let Err(error) = given_back {
             eprintln!("dlock: {} is not given back: {error}", self.resource);
@@ -112,8 +113,11 @@ impl Kept {
         if Instant::now() < self.renew_at {
             return Ok(());
         }
-        match self.locks.renew(&mut self.lease, Some(self.ttl)) {
-            Ok(_) => self.renew_at = Instant::now() + self.ttl / 3,
+        match self.locks.renew(&self.lease, Some(self.ttl)).wait() {
+            Ok(lease) => {
+                self.lease = lease;
+                self.renew_at = Instant::now() + self.ttl / 3;
+            }
             Err(error @ LockError::Refused(Error::NotHolder | Error::StaleToken { .. })) => {
                 return Err(error);
             }

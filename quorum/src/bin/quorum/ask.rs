@@ -1,16 +1,14 @@
 //! What is asked of a cluster that runs.
 
 use cluster::cli::{Whom, table};
-use quorum::{Replica, Reply, Request, StoreError};
+use quorum::{Reply, Request, Store, StoreError};
 
-/// What any node that is up answers.
-fn ask(whom: &Whom, request: Request) -> anyhow::Result<Reply> {
-    let said = whom.client::<Replica>()?.ask(request, whom.timeout).map_err(StoreError::from)?;
-    Ok(said.map_err(StoreError::from)?)
+fn store(whom: &Whom) -> anyhow::Result<Store> {
+    Ok(Store::new(whom.caller()?, whom.timeout))
 }
 
 fn write(whom: &Whom, request: Request) -> anyhow::Result<()> {
-    match ask(whom, request)? {
+    match store(whom)?.ask(request).wait()? {
         Reply::Written { version, guarantee } => println!("{version:?}, {guarantee:?}"),
         Reply::Value { .. } | Reply::Status(_) => return Err(StoreError::Mismatch.into()),
     }
@@ -25,11 +23,14 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let mut store = quorum::Store::new(self.whom.client()?, self.whom.timeout);
+        let store = store(&self.whom)?;
+        // All at once: who is silent holds up nobody's answer but his own.
+        let ask = |(id, at)| (id, at, store.status(id));
+        let asked: Vec<_> = self.whom.peers.nodes().map(ask).collect();
         let mut answered = false;
         let mut rows = Vec::new();
-        for (id, at) in self.whom.peers.nodes() {
-            let [says, keys, hints, sees] = match store.status(id) {
+        for (id, at, call) in asked {
+            let [says, keys, hints, sees] = match call.wait() {
                 Ok(status) => {
                     answered = true;
                     let live = status.live.iter().filter(|(_, live)| *live);
@@ -62,7 +63,7 @@ pub(crate) struct Get {
 impl Get {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let request = Request::Get { key: self.key.as_str().into(), read_quorum: self.quorum };
-        match ask(&self.whom, request)? {
+        match store(&self.whom)?.ask(request).wait()? {
             Reply::Value { value: Some(value), version, guarantee } => {
                 let value = String::from_utf8_lossy(value.as_bytes());
                 println!("{value}\n{version:?}, {guarantee:?}");

@@ -1,4 +1,4 @@
-//! The thread that wakes errands when their time has come.
+//! The thread that wakes calls when their time has come.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,20 +6,21 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// Who can be woken.
-pub(crate) trait Alarmed: Send + Sync {
+pub trait Alarmed: Send + Sync {
     /// The time has come, or the courier stops.
     fn alarm(self: Arc<Self>);
 }
 
 /// Which alarm: when, and which of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct AlarmKey {
-    pub(crate) at: Instant,
+pub struct AlarmKey {
+    /// When it rings.
+    pub at: Instant,
     count: u64,
 }
 
 /// Keeps alarms, and a thread that carries them out. Dropping it ends the thread.
-pub(crate) struct Courier {
+pub struct Courier {
     board: Arc<Board>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -50,18 +51,20 @@ enum Sleep {
 }
 
 impl Courier {
+    /// Starts its thread.
+    ///
     /// # Panics
     /// When the system can start no more threads.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let board = Arc::new(Board::default());
         let own = Arc::clone(&board);
-        let thread = std::thread::Builder::new().name("raft courier".to_owned());
+        let thread = std::thread::Builder::new().name("courier".to_owned());
         let thread = thread.spawn(move || own.run()).expect("a thread can be started");
         Self { board, thread: Mutex::new(Some(thread)) }
     }
 
     /// Lets `whom` be called at `at`, or none if there are no alarms any more.
-    pub(crate) fn arm(&self, at: Instant, whom: Arc<dyn Alarmed>) -> Option<AlarmKey> {
+    pub fn arm(&self, at: Instant, whom: Arc<dyn Alarmed>) -> Option<AlarmKey> {
         let mut state = self.board.lock();
         if state.stopped {
             return None;
@@ -82,20 +85,20 @@ impl Courier {
     }
 
     /// Takes an alarm back, unless it is ringing.
-    pub(crate) fn disarm(&self, key: AlarmKey) {
+    pub fn disarm(&self, key: AlarmKey) {
         let taken = self.board.lock().alarms.remove(&key);
-        // Not while the lock is held: it may be the last that is left of an errand.
+        // Not while the lock is held: it may be the last that is left of a call.
         drop(taken);
     }
 
     /// Whether there are no alarms any more.
-    pub(crate) fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.board.lock().stopped
     }
 
     /// Lets all alarms ring at once, and takes no more. Waits for the thread to end, unless it is the
     /// caller.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.board.stop();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
@@ -107,7 +110,7 @@ impl Courier {
 
 impl Drop for Courier {
     fn drop(&mut self) {
-        // No join: the last errand may let go of it on its own thread.
+        // No join: the last call may let go of it on its own thread.
         self.board.stop();
     }
 }
