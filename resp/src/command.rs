@@ -39,25 +39,37 @@ pub enum Command {
     MGet(Vec<Vec<u8>>),
     /// `MSET key value …`: OK. All are set, or none.
     MSet(Vec<(Vec<u8>, Vec<u8>)>),
+    /// One of the store's [own](crate::Store::OWN), whatever its arguments are.
+    Own {
+        /// Which, as the store has it.
+        name: &'static str,
+        /// What came after it.
+        args: Vec<Vec<u8>>,
+    },
 }
 
 impl Command {
-    /// Whether it changes nothing.
+    /// Whether it changes nothing, as far as is known of it.
     pub fn reads(&self) -> bool {
         match self {
             Self::Get(_) | Self::Exists(_) | Self::MGet(_) => true,
-            Self::Set { .. } | Self::Del(_) | Self::Add { .. } | Self::MSet(_) => false,
+            Self::Set { .. }
+            | Self::Del(_)
+            | Self::Add { .. }
+            | Self::MSet(_)
+            | Self::Own { .. } => false,
         }
     }
 
-    /// How long its keys and values are, in bytes.
+    /// How long its keys and values, or its arguments, are, in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Get(key) | Self::Add { key, .. } => key.len(),
             Self::Set { key, value, .. } => key.len() + value.len(),
-            Self::Exists(keys) | Self::MGet(keys) | Self::Del(keys) => {
-                keys.iter().map(Vec::len).sum()
-            }
+            Self::Exists(words)
+            | Self::MGet(words)
+            | Self::Del(words)
+            | Self::Own { args: words, .. } => words.iter().map(Vec::len).sum(),
             Self::MSet(pairs) => pairs.iter().map(|(key, value)| key.len() + value.len()).sum(),
         }
     }
@@ -91,21 +103,22 @@ pub(crate) enum Wish {
 /// The longest word that an error repeats.
 const SHOWN: usize = 64;
 
-/// What `words`, of which there is one at least, ask for; or the error that they are answered with.
-pub(crate) fn read(words: &[&[u8]]) -> Result<Wish, Reply> {
+/// What `words`, of which there is one at least, ask for of a store with these commands of its `own`; or the
+/// error that they are answered with.
+pub(crate) fn read(words: &[&[u8]], own: &[&'static str]) -> Result<Wish, Reply> {
     let (name, args) = words.split_first().expect("there is a word");
     let upper = name.to_ascii_uppercase();
     let wrong =
         || Reply::err(format_args!("wrong number of arguments for '{}' command", shown(name)));
-    let own = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect::<Vec<_>>();
+    let copied = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect::<Vec<_>>();
     let store = |command| Ok(Wish::Store(command));
     let answer = |reply| Ok(Wish::Answer(reply));
     match (&upper[..], args) {
         (b"GET", [key]) => store(Command::Get(key.to_vec())),
         (b"SET", [key, value, options @ ..]) => set(key, value, options).map(Wish::Store),
-        (b"DEL", [_, ..]) => store(Command::Del(own(args))),
-        (b"EXISTS", [_, ..]) => store(Command::Exists(own(args))),
-        (b"MGET", [_, ..]) => store(Command::MGet(own(args))),
+        (b"DEL", [_, ..]) => store(Command::Del(copied(args))),
+        (b"EXISTS", [_, ..]) => store(Command::Exists(copied(args))),
+        (b"MGET", [_, ..]) => store(Command::MGet(copied(args))),
         (b"MSET", [_, ..]) if args.len().is_multiple_of(2) => {
             let pairs = args.chunks(2).map(|pair| (pair[0].to_vec(), pair[1].to_vec()));
             store(Command::MSet(pairs.collect()))
@@ -137,7 +150,10 @@ pub(crate) fn read(words: &[&[u8]]) -> Result<Wish, Reply> {
             | b"CONFIG",
             _,
         ) => Err(wrong()),
-        _ => Err(Reply::err(format_args!("unknown command '{}'", shown(name)))),
+        _ => match own.iter().find(|own| own.as_bytes() == upper) {
+            Some(name) => store(Command::Own { name, args: copied(args) }),
+            None => Err(Reply::err(format_args!("unknown command '{}'", shown(name)))),
+        },
     }
 }
 
@@ -205,12 +221,12 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, command: Command) {
-        assert_eq!(read(&words(line)), Ok(Wish::Store(command)));
+        assert_eq!(read(&words(line), &["TEMPER"]), Ok(Wish::Store(command)));
     }
 
     #[track_caller]
     fn refused(line: &str, error: &str) {
-        assert_eq!(read(&words(line)), Err(Reply::Error(error.to_owned())));
+        assert_eq!(read(&words(line), &["TEMPER"]), Err(Reply::Error(error.to_owned())));
     }
 
     fn key() -> Vec<u8> {
@@ -235,6 +251,9 @@ mod tests {
         check("DEL k k", Command::Del(vec![key(), key()]));
         check("MSET k v", Command::MSet(vec![(key(), b"v".to_vec())]));
         check("DECRBY k 5", Command::Add { key: key(), by: -5 });
+        let own = |args| Command::Own { name: "TEMPER", args };
+        check("temper", own(Vec::new()));
+        check("TEMPER k k", own(vec![key(), key()]));
     }
 
     #[test]

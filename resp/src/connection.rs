@@ -104,7 +104,7 @@ impl<S: Store> Connection<S> {
                     if read.is_empty() {
                         continue;
                     }
-                    self.answers.push(match command::read(&read) {
+                    self.answers.push(match command::read(&read, S::OWN) {
                         Ok(Wish::Store(command)) => {
                             self.turn.commands.push(command);
                             Answer::Carried

@@ -57,9 +57,9 @@
 //! # What is bounded
 //! [`Limits`]: connections, the length of a request, the number of its words. A word is allocated by what
 //! has arrived of it, never by its announced length; nested arrays, which no command has, are refused
-//! before they are looked into. A client that does not read its replies is read no more from until it has,
-//! and nobody waits for it. While a store is at work [as often as it may be](Limits::threads), who asks it
-//! waits, and nobody else does.
+//! before they are looked into. A reply of several values holds no more than [`REPLY_MAX`]. A client that
+//! does not read its replies is read no more from until it has, and nobody waits for it. While a store is at
+//! work [as often as it may be](Limits::threads), who asks it waits, and nobody else does.
 //!
 //! # What is not here
 //! Transactions, scripts, subscriptions, blocking commands, types other than strings, passwords and TLS:
@@ -78,10 +78,18 @@ pub use reply::Reply;
 pub use server::{Limits, Server};
 pub use turn::{Turn, together};
 
+/// The most bytes of values that one reply holds if it holds several: stores go by it, and refuse what would
+/// be more with [`Reply::too_long`]. A request names a key in a few bytes, and the same one as often as it
+/// likes.
+pub const REPLY_MAX: usize = 8 << 20;
+
 /// What commands are carried out on.
 pub trait Store: Send + Sync + 'static {
     /// What is kept for one connection: what its client has chosen, say.
     type Session: Default + Send;
+
+    /// Commands that no other store has, in capitals: they come as [`Command::Own`].
+    const OWN: &'static [&'static str] = &[];
 
     /// Carries out `commands` in their order, and adds a reply for each to `replies`, in the same order.
     /// It may wait here; a reply that is missing is told to the client as an error.

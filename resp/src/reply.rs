@@ -29,6 +29,11 @@ impl Reply {
         Self::Error(format!("ERR {what}"))
     }
 
+    /// The error for a reply of several values that are more than [`REPLY_MAX`](crate::REPLY_MAX).
+    pub fn too_long() -> Self {
+        Self::err(format_args!("too long a reply, expected at most {} bytes", crate::REPLY_MAX))
+    }
+
     /// Adds its bytes to `to`.
     pub(crate) fn write(&self, to: &mut Vec<u8>) {
         match self {

@@ -1,25 +1,37 @@
 //! The binary `quorum`, as its users meet it: real processes.
 
+mod consistency;
 #[path = "../../../cluster/tests/support/dev.rs"]
 mod dev;
+#[path = "../../../cluster/tests/support/program.rs"]
+mod program;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use dev::Dev;
 use dev::wait::{LONG, eventually};
 
 const QUORUM: &str = env!("CARGO_BIN_EXE_quorum");
 
-/// What the node at `place` answers Redis clients: the first line, or what a string holds.
-fn asked(dev: &Dev, place: u16, line: &str) -> Option<String> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, dev.port + place)).ok()?;
+/// What a Redis client is answered to these lines on one connection: of each the first line, or what a
+/// string holds.
+fn said(front: SocketAddr, asked: &[&str]) -> Option<Vec<String>> {
+    let stream = TcpStream::connect(front).ok()?;
     stream.set_read_timeout(Some(LONG)).ok()?;
-    (&stream).write_all(format!("{line}\r\n").as_bytes()).ok()?;
+    (&stream).write_all(format!("{}\r\n", asked.join("\r\n")).as_bytes()).ok()?;
     let mut lines = BufReader::new(&stream).lines();
-    let first = lines.next()?.ok()?;
-    // Of a string that is its length.
-    if first.starts_with('$') && first != "$-1" { lines.next()?.ok() } else { Some(first) }
+    let mut reply = || {
+        let first = lines.next()?.ok()?;
+        // Of a string that is its length.
+        if first.starts_with('$') && first != "$-1" { lines.next()?.ok() } else { Some(first) }
+    };
+    asked.iter().map(|_| reply()).collect()
+}
+
+/// What the node at `place` answers.
+fn asked(dev: &Dev, place: u16, line: &str) -> Option<String> {
+    said((Ipv4Addr::LOCALHOST, dev.port + place).into(), &[line])?.pop()
 }
 
 #[track_caller]

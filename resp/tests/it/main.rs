@@ -21,6 +21,8 @@ struct Map {
 impl Store for Map {
     type Session = Vec<usize>;
 
+    const OWN: &'static [&'static str] = &["TEMPER"];
+
     fn carry_out(
         &self,
         batches: &mut Vec<usize>,
@@ -57,6 +59,9 @@ impl Store for Map {
                 Command::MSet(pairs) => {
                     values.extend(pairs);
                     Reply::Ok
+                }
+                Command::Own { name, args } => {
+                    Reply::Bytes(format!("{name} {}", args.len()).into_bytes())
                 }
                 Command::Exists(_) | Command::Add { .. } => Reply::err("not here"),
             });
@@ -121,6 +126,14 @@ fn commands_are_answered_in_their_order() {
 #[test]
 fn people_type_lines() {
     check("set a 1\r\nget a\nquit\r\nget a\r\n", "+OK\r\n$1\r\n1\r\n+OK\r\n");
+}
+
+#[test]
+fn a_store_has_commands_of_its_own() {
+    check(
+        "temper a b\r\nTemper\r\ntempest\r\n",
+        "$8\r\nTEMPER 2\r\n$8\r\nTEMPER 0\r\n-ERR unknown command 'tempest'\r\n",
+    );
 }
 
 #[test]

@@ -1,78 +1,102 @@
 //! What stands between the commands of Redis and the store.
 
-use std::sync::Arc;
-use std::time::Duration;
+use cluster::NodeId;
+use quorum::{Call, Config, Error, Key, Request, Store, StoreError, Value};
+use resp::{Command, Condition, REPLY_MAX, Reply, Turn};
 
-use cluster::threads::Client;
-use cluster::{NodeId, Port};
-use quorum::{Error, Key, Replica, Request, StoreError, Value};
-use resp::{Command, Condition, Reply, Store};
+use crate::consistency::Consistency;
 
-/// How long the node may take to answer: longer than it tries, so that it says what became of it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How many keys of one command are asked for at the same time.
+const TOGETHER: usize = 64;
 
-/// Has the node in this process coordinate what its clients ask, one after the other.
+/// Has the node in this process coordinate what its clients ask: one client's commands one after the other,
+/// those of several clients together, so that none waits for another's.
 ///
 /// A key is a register that is read or written as a whole. What would have to read and write at one
 /// moment (`SET` with `NX`, `XX` or `GET`, `INCR`, `MSET`), and keys that expire, it refuses; `DEL`
 /// answers how many of the keys were there a moment before.
+#[derive(Clone)]
 pub(crate) struct Front {
     here: NodeId,
-    port: Arc<dyn Port<Replica>>,
-}
-
-/// One connection's way to the node, once it has asked for something.
-#[derive(Default)]
-pub(crate) struct Asking(Option<Client<Replica>>);
-
-/// The way, as long as something is carried out.
-struct Node<'a> {
-    here: NodeId,
-    client: &'a mut Client<Replica>,
+    store: Store,
+    config: Config,
 }
 
 impl Front {
-    pub(crate) fn new(here: NodeId, port: Arc<dyn Port<Replica>>) -> Self {
-        Self { here, port }
+    /// In front of the node `here`, of the nodes of `store`, which are configured so.
+    pub(crate) fn new(here: NodeId, store: Store, config: Config) -> Self {
+        Self { here, store, config }
     }
 }
 
-impl Store for Front {
-    type Session = Asking;
+impl resp::Store for Front {
+    type Session = Consistency;
 
-    fn carry_out(&self, asking: &mut Asking, commands: Vec<Command>, replies: &mut Vec<Reply>) {
-        let client = asking.0.get_or_insert_with(|| Client::over(Arc::clone(&self.port)));
-        let mut node = Node { here: self.here, client };
-        let reply = |command| node.carry_out(command).unwrap_or_else(|refused| refused);
-        replies.extend(commands.into_iter().map(reply));
+    const OWN: &'static [&'static str] = &[Consistency::COMMAND];
+
+    fn carry_out(
+        &self,
+        consistency: &mut Consistency,
+        commands: Vec<Command>,
+        replies: &mut Vec<Reply>,
+    ) {
+        let mut turn = Turn { session: *consistency, commands, replies: Vec::new() };
+        self.carry_out_all(&mut [&mut turn]);
+        *consistency = turn.session;
+        replies.append(&mut turn.replies);
+    }
+
+    fn carry_out_all(&self, turns: &mut [&mut Turn<Consistency>]) {
+        let begun = turns.iter_mut().map(|turn| {
+            let (front, session) = (self.clone(), turn.session);
+            let commands = std::mem::take(&mut turn.commands);
+            cluster::call::Call::run(async move { front.converse(session, commands).await })
+        });
+        let begun: Vec<_> = begun.collect();
+        for (turn, call) in turns.iter_mut().zip(begun) {
+            (turn.session, turn.replies) = call.wait();
+        }
     }
 
     fn info(&self) -> String {
-        let mut client = Client::over(Arc::clone(&self.port));
-        let said = match client.call(self.here, Request::Status, PATIENCE) {
-            Ok(Ok(quorum::Reply::Status(status))) => format!(
-                "keys:{}\r\nhints:{}\r\nguarantee:{:?}\r\n",
-                status.keys, status.hints, status.guarantee
-            ),
-            other => format!("why:{other:?}\r\n"),
+        let said = match self.store.status(self.here).wait() {
+            Ok(status) => format!("keys:{}\r\nhints:{}\r\n", status.keys, status.hints),
+            Err(error) => format!("why:{error}\r\n"),
         };
-        format!("# Replication\r\nnode:{}\r\n{said}", self.here)
+        let own = Consistency::default().told(&self.config);
+        format!("# Replication\r\nnode:{}\r\nconsistency:{own}\r\n{said}", self.here)
     }
 }
 
-impl Node<'_> {
+impl Front {
+    /// The replies to one client's commands, and what it has chosen by their end.
+    async fn converse(
+        self,
+        mut consistency: Consistency,
+        commands: Vec<Command>,
+    ) -> (Consistency, Vec<Reply>) {
+        let mut replies = Vec::with_capacity(commands.len());
+        for command in commands {
+            let reply = self.carry_out_one(&mut consistency, command).await;
+            replies.push(reply.unwrap_or_else(|refused| refused));
+        }
+        (consistency, replies)
+    }
+
     /// The reply, or the error that it is answered with.
-    fn carry_out(&mut self, command: Command) -> Result<Reply, Reply> {
+    async fn carry_out_one(
+        &self,
+        consistency: &mut Consistency,
+        command: Command,
+    ) -> Result<Reply, Reply> {
         match command {
-            Command::Get(key) => self.get(key),
-            Command::MGet(keys) => {
-                let values: Result<_, _> = keys.into_iter().map(|key| self.get(key)).collect();
-                Ok(Reply::Array(values?))
+            Command::Get(key) => {
+                let value = held(self.get(*consistency, key)?).await?;
+                Ok(told(value.as_ref()))
             }
-            Command::Exists(keys) => self.count(keys.into_iter(), |_, _| Ok(())),
-            Command::Del(keys) => {
-                self.count(keys.into_iter(), |node, key| node.ask(Request::delete(key)).map(drop))
-            }
+            Command::MGet(keys) => self.mget(*consistency, keys).await,
+            Command::Exists(keys) => self.count(*consistency, keys).await,
+            Command::Del(keys) => self.del(*consistency, keys).await,
             Command::Set {
                 key,
                 value,
@@ -80,7 +104,16 @@ impl Node<'_> {
                 expires_in: None,
                 returns_old: false,
             } => {
-                self.ask(Request::put(named(key)?, Value::from(value)))?;
+                let (key, value) = (named(key)?, Value::from(value));
+                let write_quorum = consistency.write;
+                self.ask(Request::Put { key, value, write_quorum }).await.map_err(failed)?;
+                Ok(Reply::Ok)
+            }
+            Command::Own { args, .. } => {
+                if args.is_empty() {
+                    return Ok(Reply::Bytes(consistency.told(&self.config).into_bytes()));
+                }
+                *consistency = Consistency::wished(&args, &self.config)?;
                 Ok(Reply::Ok)
             }
             Command::Set { .. } | Command::MSet(_) | Command::Add { .. } => {
@@ -89,41 +122,74 @@ impl Node<'_> {
         }
     }
 
-    fn get(&mut self, key: Vec<u8>) -> Result<Reply, Reply> {
-        let value = self.value(named(key)?)?;
-        Ok(value.map_or(Reply::Nil, |value| Reply::Bytes(value.as_bytes().to_vec())))
-    }
-
-    fn value(&mut self, key: Key) -> Result<Option<Value>, Reply> {
-        match self.ask(Request::get(key))? {
-            quorum::Reply::Value { value, .. } => Ok(value),
-            quorum::Reply::Written { .. } | quorum::Reply::Status(_) => {
-                Err(failed(&StoreError::Mismatch))
+    async fn mget(&self, consistency: Consistency, keys: Vec<Vec<u8>>) -> Result<Reply, Reply> {
+        let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+        for some in keys.chunks(TOGETHER) {
+            for call in self.get_all(consistency, some)? {
+                let value = held(call).await?;
+                bytes += value.as_ref().map_or(0, |value| value.as_bytes().len());
+                if keys.len() > 1 && bytes > REPLY_MAX {
+                    return Err(Reply::too_long());
+                }
+                values.push(told(value.as_ref()));
             }
         }
+        Ok(Reply::Array(values))
     }
 
-    /// How many of the keys are there; to those `then` is done.
-    fn count(
-        &mut self,
-        keys: impl Iterator<Item = Vec<u8>>,
-        then: impl Fn(&mut Self, Key) -> Result<(), Reply>,
-    ) -> Result<Reply, Reply> {
+    async fn count(&self, consistency: Consistency, keys: Vec<Vec<u8>>) -> Result<Reply, Reply> {
         let mut count = 0;
-        for key in keys {
-            let key = named(key)?;
-            if self.value(key.clone())?.is_some() {
-                count += 1;
-                then(self, key)?;
+        for some in keys.chunks(TOGETHER) {
+            for call in self.get_all(consistency, some)? {
+                count += i64::from(held(call).await?.is_some());
             }
         }
         Ok(Reply::Integer(count))
     }
 
-    fn ask(&mut self, request: Request) -> Result<quorum::Reply, Reply> {
-        let answer = self.client.call(self.here, request, PATIENCE);
-        answer.map_err(StoreError::from).and_then(|said| Ok(said?)).map_err(|error| failed(&error))
+    /// One after the other: a key that is named twice is there once.
+    async fn del(&self, consistency: Consistency, keys: Vec<Vec<u8>>) -> Result<Reply, Reply> {
+        let mut count = 0;
+        for key in keys {
+            if held(self.get(consistency, key.clone())?).await?.is_some() {
+                let (key, write_quorum) = (named(key)?, consistency.write);
+                self.ask(Request::Delete { key, write_quorum }).await.map_err(failed)?;
+                count += 1;
+            }
+        }
+        Ok(Reply::Integer(count))
     }
+
+    /// All at the same time.
+    fn get_all(
+        &self,
+        consistency: Consistency,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Call<quorum::Reply>>, Reply> {
+        keys.iter().map(|key| self.get(consistency, key.clone())).collect()
+    }
+
+    fn get(&self, consistency: Consistency, key: Vec<u8>) -> Result<Call<quorum::Reply>, Reply> {
+        Ok(self.ask(Request::Get { key: named(key)?, read_quorum: consistency.read }))
+    }
+
+    fn ask(&self, request: Request) -> Call<quorum::Reply> {
+        self.store.ask_node(self.here, request)
+    }
+}
+
+/// What a read found.
+async fn held(call: Call<quorum::Reply>) -> Result<Option<Value>, Reply> {
+    match call.await.map_err(failed)? {
+        quorum::Reply::Value { value, .. } => Ok(value),
+        quorum::Reply::Written { .. } | quorum::Reply::Status(_) => {
+            Err(failed(StoreError::Mismatch))
+        }
+    }
+}
+
+fn told(value: Option<&Value>) -> Reply {
+    value.map_or(Reply::Nil, |value| Reply::Bytes(value.as_bytes().to_vec()))
 }
 
 fn named(key: Vec<u8>) -> Result<Key, Reply> {
@@ -132,7 +198,7 @@ fn named(key: Vec<u8>) -> Result<Key, Reply> {
 }
 
 /// In the words that Redis has for it. Only `UNKNOWN` may have had an effect, or have one yet.
-fn failed(error: &StoreError) -> Reply {
+fn failed(error: StoreError) -> Reply {
     let kind = match error {
         StoreError::Refused(Error::Unavailable { .. } | Error::TimedOut { .. }) => "CLUSTERDOWN",
         StoreError::Refused(Error::Overloaded { .. }) => "TRYAGAIN",

@@ -2,6 +2,7 @@
 //! out, `quorum run` one node to deploy; the other commands read and write, with quorums of their own.
 
 mod ask;
+mod consistency;
 mod front;
 mod run;
 
@@ -61,6 +62,7 @@ fn hints(Trial { program, whom, fronts }: &Trial) -> Vec<String> {
     vec![
         format!("redis-cli -p {first} set sky blue"),
         format!("redis-cli -p {last} get sky"),
+        format!("redis-cli -p {last} consistency one"),
         format!("{program} get {whom} --quorum 1 sky"),
         format!("{program} status {whom}"),
     ]

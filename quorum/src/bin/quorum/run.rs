@@ -1,10 +1,16 @@
 //! One node.
 
+use std::time::Duration;
+
 use anyhow::Context;
+use cluster::call::Caller;
 use cluster::cli::{Redis, Serving};
-use quorum::{Config, Replica};
+use quorum::{Config, Replica, Store};
 
 use crate::front::Front;
+
+/// How long the node may take to answer: longer than it tries, so that it says what became of it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(crate) struct Run {
@@ -28,8 +34,9 @@ impl Run {
         let door = self.redis.open(&self.serving)?;
         let config =
             Config::default().with_quorums(self.replication, self.read_quorum, self.write_quorum);
-        let running = self.serving.start::<Replica>(config)?;
-        let front = Front::new(self.serving.id(), running.server().port()?);
+        let running = self.serving.start::<Replica>(config.clone())?;
+        let store = Store::new(Caller::over(running.server().port()?), PATIENCE);
+        let front = Front::new(self.serving.id(), store, config);
         let connections_max = self.redis.clients_max();
         let limits = resp::Limits { connections_max, ..resp::Limits::default() };
         let serve = |door| resp::Server::start(front, door, limits);

@@ -6,7 +6,7 @@ use cluster::{NodeId, Role};
 use raft::{CallError, Handle, Status};
 use resp::{Command, Condition, Reply, Store, Turn, together};
 
-use crate::map::{Answer, Batch, Look, Map, Millis, Outcome, When, Write};
+use crate::map::{Answer, Batch, Look, Map, Millis, Outcome, Wanted, When, Write};
 
 /// How long a node may take to say how it is.
 const STATUS_PATIENCE: Duration = Duration::from_secs(1);
@@ -24,9 +24,15 @@ pub(crate) struct Front {
 /// A command, as the machine takes it.
 enum Ask {
     Write(Write),
-    /// These keys, and how their values are told.
-    Read(Vec<Vec<u8>>, fn(Vec<Option<Vec<u8>>>) -> Reply),
+    Read(Read),
+    /// It needs nothing of the machine.
+    Told(Reply),
 }
+
+/// Keys, and how their values are told.
+type Read = (Vec<Wanted>, fn(Values) -> Reply);
+/// What keys hold, one after the other.
+type Values = Vec<Option<Vec<u8>>>;
 
 impl Front {
     /// In front of the node `here`, of the nodes behind `map`.
@@ -43,10 +49,30 @@ impl Front {
         }
     }
 
-    fn look(&self, now: Millis, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, CallError> {
+    /// The replies to `reads`, of which there is one at least: by one query, if that can answer them all.
+    fn read(&self, now: Millis, reads: &[Read]) -> Vec<Reply> {
+        let keys: Vec<_> = reads.iter().flat_map(|(keys, _)| keys).cloned().collect();
+        match self.look(now, keys) {
+            Ok(Some(values)) => {
+                let mut values = values.into_iter();
+                let told = |(keys, tell): &Read| tell(values.by_ref().take(keys.len()).collect());
+                reads.iter().map(told).collect()
+            }
+            Ok(None) if reads.len() > 1 => {
+                let (one, other) = reads.split_at(reads.len() / 2);
+                [self.read(now, one), self.read(now, other)].concat()
+            }
+            Ok(None) => vec![Reply::too_long()],
+            Err(error) => vec![failed(&error); reads.len()],
+        }
+    }
+
+    /// What these keys hold; none if it is too long for one answer.
+    fn look(&self, now: Millis, keys: Vec<Wanted>) -> Result<Option<Values>, CallError> {
         loop {
             match self.map.read(Look { now, keys: keys.clone() }).wait()? {
-                Answer::Values(values) => return Ok(values),
+                Answer::Values(values) => return Ok(Some(values)),
+                Answer::TooLong => return Ok(None),
                 Answer::Late => drop(self.map.write(Batch { now, writes: Vec::new() }).wait()?),
             }
         }
@@ -70,23 +96,16 @@ impl Store for Front {
                     }
                     replies.extend(self.write(now, writes));
                 }
-                Ask::Read(mut keys, tell) => {
-                    let mut parts = vec![(keys.len(), tell)];
-                    while let Some(Ask::Read(more, tell)) =
-                        asks.next_if(|next| matches!(next, Ask::Read(..)))
+                Ask::Read(read) => {
+                    let mut reads = vec![read];
+                    while let Some(Ask::Read(read)) =
+                        asks.next_if(|next| matches!(next, Ask::Read(_)))
                     {
-                        parts.push((more.len(), tell));
-                        keys.extend(more);
+                        reads.push(read);
                     }
-                    match self.look(now, keys) {
-                        Ok(mut values) => replies.extend(
-                            parts
-                                .into_iter()
-                                .map(|(count, tell)| tell(values.drain(..count).collect())),
-                        ),
-                        Err(error) => replies.extend(vec![failed(&error); parts.len()]),
-                    }
+                    replies.extend(self.read(now, &reads));
                 }
+                Ask::Told(reply) => replies.push(reply),
             }
         }
     }
@@ -147,14 +166,16 @@ fn now() -> Millis {
 }
 
 fn asked(now: Millis, command: Command) -> Ask {
-    let one = |mut values: Vec<Option<Vec<u8>>>| found(values.pop().flatten());
+    let one = |mut values: Values| found(values.pop().flatten());
     match command {
-        Command::Get(key) => Ask::Read(vec![key], one),
+        Command::Get(key) => Ask::Read((vec![Wanted::Value(key)], one)),
         Command::MGet(keys) => {
-            Ask::Read(keys, |values| Reply::Array(values.into_iter().map(found).collect()))
+            let keys = keys.into_iter().map(Wanted::Value).collect();
+            Ask::Read((keys, |values| Reply::Array(values.into_iter().map(found).collect())))
         }
         Command::Exists(keys) => {
-            Ask::Read(keys, |values| Reply::Integer(values.iter().flatten().count() as i64))
+            let keys = keys.into_iter().map(Wanted::Presence).collect();
+            Ask::Read((keys, |values| Reply::Integer(values.iter().flatten().count() as i64)))
         }
         Command::Set { key, value, condition, expires_in, returns_old } => {
             let when = match condition {
@@ -170,6 +191,7 @@ fn asked(now: Millis, command: Command) -> Ask {
         Command::MSet(pairs) => Ask::Write(Write::SetAll(pairs)),
         Command::Del(keys) => Ask::Write(Write::Remove(keys)),
         Command::Add { key, by } => Ask::Write(Write::Add { key, by }),
+        Command::Own { name, .. } => Ask::Told(Reply::err(format_args!("no {name} here"))),
     }
 }
 

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft::{Image, LogIndex, StateMachine};
+use resp::REPLY_MAX;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970.
@@ -53,7 +54,15 @@ pub(crate) enum Outcome {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Look {
     pub(crate) now: Millis,
-    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) keys: Vec<Wanted>,
+}
+
+/// A key, and what is wanted of it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum Wanted {
+    Value(Vec<u8>),
+    /// Only whether it is there: then it is told to be empty.
+    Presence(Vec<u8>),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -61,6 +70,8 @@ pub(crate) enum Answer {
     Values(Vec<Option<Vec<u8>>>),
     /// One of them is past its time, and the map does not know yet.
     Late,
+    /// They are more than one reply holds.
+    TooLong,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -162,12 +173,26 @@ impl StateMachine for Map {
     }
 
     fn query(&self, look: &Look) -> Answer {
-        let found: Vec<_> = look.keys.iter().map(|key| self.held.get(key)).collect();
-        let late = |held: &&Held| held.until.is_some_and(|until| until <= look.now);
-        if found.iter().flatten().any(late) {
-            return Answer::Late;
+        let late = |held: &Held| held.until.is_some_and(|until| until <= look.now);
+        let (mut found, mut bytes) = (Vec::with_capacity(look.keys.len()), 0);
+        for wanted in &look.keys {
+            let (Wanted::Value(key) | Wanted::Presence(key)) = wanted;
+            let held = self.held.get(key);
+            if held.is_some_and(late) {
+                return Answer::Late;
+            }
+            let value: Option<&[u8]> = held.map(|held| match wanted {
+                Wanted::Value(_) => &held.value[..],
+                Wanted::Presence(_) => &[],
+            });
+            bytes += value.map_or(0, <[u8]>::len);
+            found.push(value);
         }
-        Answer::Values(found.into_iter().map(|held| Some(held?.value.clone())).collect())
+        // One key may be named so often that no memory holds all the copies: none is made before this.
+        if found.len() > 1 && bytes > REPLY_MAX {
+            return Answer::TooLong;
+        }
+        Answer::Values(found.into_iter().map(|value| value.map(<[u8]>::to_vec)).collect())
     }
 
     fn size_of(batch: &Batch) -> usize {
