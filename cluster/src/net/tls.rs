@@ -274,6 +274,8 @@ fn refusal(error: Error) -> Refused {
             | AlertDescription::CertificateRequired
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
+            // A signature does not hold: of an authority that has the right one's name, say.
+            | AlertDescription::DecryptError
             | AlertDescription::UnknownCA
             | AlertDescription::UnsupportedCertificate,
         ) => Reason::Certificate,

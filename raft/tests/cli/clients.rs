@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::processes::{Nodes, answers, has, output};
+use crate::processes::{Nodes, Redis, answers, output};
+use crate::program::has;
 
 fn client(program: &str, port: u16, words: &[&str]) -> (bool, String) {
     let mut command = Command::new(program);
@@ -47,5 +48,24 @@ fn redis_benchmark_runs_through_every_node() {
         assert!(ended_well, "{said}");
         let results = said.matches("requests per second").count();
         assert_eq!(results, 3, "{said}");
+    }
+}
+
+/// What names a long value often is refused before it is in any memory, whichever node is asked; what only
+/// counts is not, nor are many commands that are answered one by one.
+#[test]
+fn a_reply_has_an_end() {
+    let nodes = Nodes::start();
+    let long = "x".repeat(400 << 10);
+    answers(nodes.fronts[0], &["SET", "long", &long], "+OK");
+    for &front in &nodes.fronts {
+        let mut redis = Redis::connect(front).expect("it listens");
+        let words =
+            |name| std::iter::once(name).chain([["long"; 500]].concat()).collect::<Vec<_>>();
+        let refused = redis.ask(&words("MGET")).expect("an answer");
+        assert!(refused.starts_with("-ERR too long a reply"), "{refused}");
+        assert_eq!(redis.ask(&words("EXISTS")).as_deref(), Some(":500"));
+        let gets = redis.ask_all(&[&["GET", "long"][..]; 50]).expect("answers");
+        assert!(gets.len() == 50 && gets.iter().all(|got| *got == long), "some differ");
     }
 }

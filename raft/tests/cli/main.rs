@@ -1,12 +1,16 @@
 //! The binary `raft`, as its users meet it: real processes, a real terminal's signals, real Redis clients.
-//!
-//! A test that needs a program which is not there says so and passes, unless `CI_REQUIRE_ENGINES` is set.
 
+#[path = "../../../cluster/tests/support/authority.rs"]
+mod authority;
 mod clients;
 mod dev;
 mod kills;
+mod membership;
 mod nodes;
 mod processes;
+#[path = "../../../cluster/tests/support/program.rs"]
+mod program;
+mod tls;
 #[path = "../../../cluster/tests/support/wait.rs"]
 mod wait;
 mod words;

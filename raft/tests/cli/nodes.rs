@@ -64,18 +64,16 @@ fn a_node_without_a_leader_says_so() {
 fn status_tells_of_each_node_and_transfer_moves_the_lead() {
     let mut nodes = Nodes::start();
     answers(nodes.fronts[0], &["SET", "sky", "blue"], "+OK");
-    let (leader, named) = (nodes.leader(), nodes.named());
-    let whom = ["--cluster", "tests", "--nodes", &named];
+    let leader = nodes.leader();
     let to = (leader + 1) % 3;
-    let ask = |words: &[&str]| output(raft([&words[..1], &whom, &words[1..]].concat()));
-    let (moved, said) = ask(&["transfer", "--to", &(to + 1).to_string()]);
-    assert_eq!((moved.status.success(), said), (true, format!("n{} leads\n", to + 1)));
-    let (demoted, said) = ask(&["members", "demote", &(leader + 1).to_string()]);
-    assert!(demoted.status.success(), "{said}");
+    let moved = nodes.ask(&["transfer", "--to", &(to + 1).to_string()]);
+    assert_eq!(moved, (true, format!("n{} leads\n", to + 1)));
+    let (demoted, said) = nodes.ask(&["members", "demote", &(leader + 1).to_string()]);
+    assert!(demoted, "{said}");
     assert!(said.contains(&format!("learners=({})", leader + 1)), "{said}");
     nodes.process(leader).kill();
-    let (told, said) = ask(&["status"]);
-    assert!(told.status.success(), "{said}");
+    let (told, said) = nodes.ask(&["status"]);
+    assert!(told, "{said}");
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines.len(), 4, "{said}");
     assert!(lines[to + 1].contains(" leader "), "{said}");

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -34,18 +34,6 @@ pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
         || SocketAddr::from((Ipv4Addr::LOCALHOST, first + NEXT.fetch_add(1, Ordering::Relaxed)));
     let free = |address: &SocketAddr| TcpListener::bind(address).is_ok();
     std::iter::repeat_with(next).filter(free).take(count).collect()
-}
-
-/// Whether the program is there.
-#[track_caller]
-pub(crate) fn has(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok();
-    if !there {
-        let required = std::env::var_os("CI_REQUIRE_ENGINES").is_some();
-        assert!(!required, "{program} not found, and CI_REQUIRE_ENGINES is set");
-        println!("skipped: {program} not found");
-    }
-    there
 }
 
 /// A process that ends with the test.
@@ -84,14 +72,14 @@ impl Drop for Process {
     }
 }
 
-/// Three nodes, each a process behind a port for Redis clients, in directories that go away.
+/// Nodes, each a process behind a port for Redis clients, in directories that go away.
 pub(crate) struct Nodes {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) peers: Vec<SocketAddr>,
     pub(crate) fronts: Vec<SocketAddr>,
     pub(crate) running: Vec<Option<Process>>,
-    /// What each is told besides.
-    besides: &'static [&'static str],
+    /// What the node at a place is told besides.
+    besides: Box<dyn Fn(usize) -> Vec<String>>,
 }
 
 impl Nodes {
@@ -99,14 +87,35 @@ impl Nodes {
         Self::start_with(&[])
     }
 
+    /// Three, which are all told this besides.
     pub(crate) fn start_with(besides: &'static [&'static str]) -> Self {
-        let mut addresses = free_addresses(6);
-        let fronts = addresses.split_off(3);
+        Self::start_each(3, move |_| besides.iter().map(ToString::to_string).collect())
+    }
+
+    /// So many, of which each is told what `besides` has for its place.
+    pub(crate) fn start_each(
+        count: usize,
+        besides: impl Fn(usize) -> Vec<String> + 'static,
+    ) -> Self {
+        let mut peers = free_addresses(2 * count);
+        let (fronts, running) = (peers.split_off(count), (0..count).map(|_| None).collect());
         let directory = tempfile::tempdir().expect("a directory");
-        let mut nodes = Self { directory, peers: addresses, fronts, running: Vec::new(), besides };
-        nodes.running.resize_with(3, || None);
-        (0..3).for_each(|place| nodes.boot(place));
+        let mut nodes = Self { directory, peers, fronts, running, besides: Box::new(besides) };
+        (0..count).for_each(|place| nodes.boot(place));
         nodes
+    }
+
+    /// What the binary says to a command about these nodes, and whether it is content.
+    pub(crate) fn ask(&self, words: &[&str]) -> (bool, String) {
+        let named = self.named();
+        let whom = ["--cluster", "tests", "--nodes", &named];
+        let (output, said) = output(raft([&words[..1], &whom, &words[1..]].concat()));
+        (output.status.success(), said)
+    }
+
+    /// Where the node at `place` keeps what it has promised.
+    pub(crate) fn data(&self, place: usize) -> PathBuf {
+        self.directory.path().join((place + 1).to_string())
     }
 
     /// All nodes, as the command line has them.
@@ -118,7 +127,6 @@ impl Nodes {
 
     /// How the node at `place` is started.
     pub(crate) fn command(&self, place: usize) -> Command {
-        let data = self.directory.path().join((place + 1).to_string());
         let mut command = raft(["run", "--cluster", "tests", "--nodes", &self.named()]);
         command.args([
             "--id",
@@ -126,7 +134,7 @@ impl Nodes {
             "--redis",
             &self.fronts[place].to_string(),
         ]);
-        command.arg("--data").arg(data).args(self.besides);
+        command.arg("--data").arg(self.data(place)).args((self.besides)(place));
         command
     }
 
@@ -146,7 +154,7 @@ impl Nodes {
                 let info = Redis::connect(self.fronts[*place])?.ask(&["INFO"])?;
                 info.contains("role:master").then_some(())
             };
-            (0..3)
+            (0..self.running.len())
                 .filter(|&place| self.running[place].is_some())
                 .find(|place| leads(place).is_some())
         })
@@ -166,11 +174,23 @@ impl Redis {
 
     /// The reply, as its first line or, of a string, what it holds; none if the connection is lost.
     pub(crate) fn ask(&mut self, words: &[&str]) -> Option<String> {
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        self.ask_all(&[words])?.pop()
+    }
+
+    /// The same for several commands, sent together.
+    pub(crate) fn ask_all(&mut self, commands: &[&[&str]]) -> Option<Vec<String>> {
+        let mut request = String::new();
+        for words in commands {
+            request.push_str(&format!("*{}\r\n", words.len()));
+            for word in *words {
+                request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            }
         }
         self.0.get_mut().write_all(request.as_bytes()).ok()?;
+        commands.iter().map(|_| self.reply()).collect()
+    }
+
+    fn reply(&mut self) -> Option<String> {
         let mut line = String::new();
         self.0.read_line(&mut line).ok().filter(|&length| length > 0)?;
         let line = line.trim_end().to_owned();
