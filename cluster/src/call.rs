@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use caller::{Caller, Found, Heard, Question};
 pub use courier::{AlarmKey, Alarmed, Courier};
-pub(crate) use search::Search;
+pub use search::Search;
 use task::Task;
 pub use task::spawn;
 

@@ -55,6 +55,7 @@
 //! connection, with an error that says why.
 //!
 //! # What is bounded
+//! A reply of several values holds at most [`REPLY_MAX`] bytes of them.
 //! [`Limits`]: connections, the length of a request, the number of its words. A word is allocated by what
 //! has arrived of it, never by its announced length; nested arrays, which no command has, are refused
 //! before they are looked into. A reply of several values holds no more than [`REPLY_MAX`]. A client that

@@ -12,9 +12,9 @@ const REST_MAX: Duration = Duration::from_millis(32);
 /// was done into one of which nothing is known.
 const LEAST: Duration = Duration::from_millis(5);
 
-/// The way of one request from node to node.
-#[derive(Debug)]
-pub(crate) struct Search {
+/// The way of one request from node to node: whom to ask next, and when nobody any more.
+#[derive(Clone, Debug)]
+pub struct Search {
     node: NodeId,
     /// How often it may follow a hint before it rests: nodes that believe in each other would send it to
     /// and fro as fast as it can run.
@@ -24,19 +24,19 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Begins at `first`.
-    pub(crate) fn new(members: &[NodeId], first: NodeId, deadline: Instant) -> Self {
+    /// Begins at `first`, one of `members`; by `deadline` there must be an answer.
+    pub fn new(members: &[NodeId], first: NodeId, deadline: Instant) -> Self {
         Self { node: first, hops_left: members.len(), rest: REST_MIN, deadline }
     }
 
     /// Whom to ask.
-    pub(crate) fn node(&self) -> NodeId {
+    pub fn node(&self) -> NodeId {
         self.node
     }
 
     /// The node does not serve it: follows its hint, if it gave one, and otherwise goes on to the next of
     /// `members`. Returns when to ask; none if there is no time left for an answer.
-    pub(crate) fn turned_away(
+    pub fn turned_away(
         &mut self,
         members: &[NodeId],
         hint: Option<NodeId>,
@@ -54,6 +54,12 @@ impl Search {
             now + rest
         };
         (at + LEAST < self.deadline).then_some(at)
+    }
+
+    /// The node is silent: goes on to the next of `members`, at once.
+    pub fn pass_over(&mut self, members: &[NodeId]) {
+        self.node = following(members, self.node);
+        self.hops_left = members.len();
     }
 }
 
@@ -100,6 +106,14 @@ mod tests {
         }
         // Who names itself and does not serve gives no hint.
         check(&mut search, Some(1), now, 2, Some(8));
+    }
+
+    #[test]
+    fn whoever_is_silent_is_passed_over() {
+        let (mut search, now) = search(Duration::from_secs(9));
+        search.pass_over(&MEMBERS);
+        assert_eq!(search.node(), MEMBERS[1]);
+        check(&mut search, Some(5), now, 5, Some(0));
     }
 
     #[test]

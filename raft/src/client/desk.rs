@@ -61,13 +61,6 @@ impl<S: StateMachine> Desk<S> {
         }
     }
 
-    /// The member after `node`, going round.
-    pub(crate) fn after(&self, node: NodeId) -> NodeId {
-        let members = self.port.members();
-        let next = members.partition_point(|&member| member <= node);
-        members[next % members.len()]
-    }
-
     /// Takes one more call under way, if that is not one too many.
     pub(crate) fn admit(&self) -> bool {
         let admitted = self.outstanding.fetch_add(1, Ordering::Relaxed) < self.outstanding_max;

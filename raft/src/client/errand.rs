@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use cluster::call::{AlarmKey, Alarmed, Running};
+use cluster::call::{AlarmKey, Alarmed, Running, Search};
 use cluster::{NoAnswer, NodeId, ReplyTo, Sink};
 
 use crate::client::call::CallError;
@@ -13,10 +13,6 @@ use crate::client::ledger::{Slot, Take};
 use crate::client::task::Task;
 use crate::{Error, Reply, Request, Response, StateMachine};
 
-/// How long to rest, when nobody knows a leader, before asking around again; doubled each time.
-const REST_MIN: Duration = Duration::from_millis(2);
-/// The longest rest.
-const REST_MAX: Duration = Duration::from_millis(32);
 /// How long one node may be silent before the same is asked of another, where that does no harm;
 /// doubled each time, lest a cluster that is slow for being overloaded be asked for more and more.
 const SILENCE_MIN: Duration = Duration::from_secs(1);
@@ -48,11 +44,7 @@ struct State<S: StateMachine, T> {
     /// Its place in the session, if it is a write that has one.
     slot: Option<Slot>,
     /// Whom it asks.
-    node: NodeId,
-    /// How often it may follow a redirection before it rests: nodes that believe in each other would
-    /// send it to and fro as fast as it can run.
-    hops_left: usize,
-    rest: Duration,
+    search: Search,
     silence: Duration,
     /// How often it was sent.
     attempt: u64,
@@ -119,12 +111,12 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
     fn new(desk: &Arc<Desk<S>>, order: Order<S, T>, listener: Listener<T>) -> Arc<Self> {
         let Order { task, timeout, read } = order;
         let begun = Instant::now();
+        let deadline = begun.checked_add(timeout).unwrap_or(begun + Duration::from_secs(1 << 30));
+        let first = task.only().unwrap_or_else(|| desk.preferred());
         let state = State {
             slot: None,
-            node: task.only().unwrap_or_else(|| desk.preferred()),
             task,
-            hops_left: desk.port.members().len(),
-            rest: REST_MIN,
+            search: Search::new(desk.port.members(), first, deadline),
             silence: SILENCE_MIN,
             attempt: 0,
             stage: Stage::Seeking,
@@ -133,7 +125,6 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
             result: None,
             alarm: None,
         };
-        let deadline = begun.checked_add(timeout).unwrap_or(begun + Duration::from_secs(1 << 30));
         let (desk, state) = (Arc::clone(desk), Mutex::new(state));
         let errand = Arc::new(Self { desk, begun, deadline, read, state });
         errand.advance(|errand, state| errand.ask(state, begun));
@@ -184,7 +175,7 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
         }
         state.stage = Stage::Asked { since: now };
         let request = state.task.request(state.slot);
-        self.keep_watch(state, Next::Send(state.node, request, state.attempt))
+        self.keep_watch(state, Next::Send(state.search.node(), request, state.attempt))
     }
 
     /// Sets the alarm that is needed to go on, if any is; then comes `next`. Where there are no alarms
@@ -232,7 +223,7 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
             // Late or not, it is an answer to this call.
             Ok(Ok(reply)) => {
                 if is_latest && state.task.only().is_none() {
-                    self.desk.prefer(state.node);
+                    self.desk.prefer(state.search.node());
                 }
                 match (self.read)(reply) {
                     Some(value) => self.finish(state, Ok(value)),
@@ -302,23 +293,18 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
     fn turned_away(self: &Arc<Self>, state: &mut State<S, T>, hint: Option<NodeId>) -> Next<S, T> {
         let now = Instant::now();
         let only = state.task.only();
-        let known = hint.filter(|&to| to != state.node && only.is_none());
-        if let Some(known) = known.filter(|_| state.hops_left > 0) {
-            state.hops_left -= 1;
-            state.node = known;
-            return self.ask(state, now);
+        let (members, hint) = match &only {
+            Some(only) => (std::slice::from_ref(only), None),
+            None => (self.desk.port.members(), hint),
+        };
+        match state.search.turned_away(members, hint, now) {
+            None => self.fail(state, self.unavailable()),
+            Some(at) if at <= now => self.ask(state, now),
+            Some(until) => {
+                state.stage = Stage::Resting { until };
+                self.keep_watch(state, Next::Nothing)
+            }
         }
-        state.node = only.or(known).unwrap_or_else(|| self.desk.after(state.node));
-        state.hops_left = self.desk.port.members().len();
-        let until = now + state.rest;
-        // Nothing was done by the latest attempt, and that is worth knowing: to ask again with no time
-        // left for an answer would turn it into "unknown".
-        if until + REST_MIN >= self.deadline {
-            return self.fail(state, self.unavailable());
-        }
-        state.rest = REST_MAX.min(2 * state.rest);
-        state.stage = Stage::Resting { until };
-        self.keep_watch(state, Next::Nothing)
     }
 
     /// Its alarm has rung.
@@ -331,8 +317,7 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
             Stage::Asked { since } if state.task.may_repeat() && now >= since + state.silence => {
                 state.silence = SILENCE_MAX.min(2 * state.silence);
                 state.doubtful |= state.task.has_effect();
-                state.node = self.desk.after(state.node);
-                state.hops_left = self.desk.port.members().len();
+                state.search.pass_over(self.desk.port.members());
                 self.ask(state, now)
             }
             Stage::Seeking | Stage::Asked { .. } | Stage::Resting { .. } => {
