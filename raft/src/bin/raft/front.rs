@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use cluster::{NodeId, Role};
 use raft::{CallError, Handle, Status};
 use resp::{Command, Condition, Reply, Store, Turn, together};
@@ -32,7 +33,7 @@ enum Ask {
 /// Keys, and how their values are told.
 type Read = (Vec<Wanted>, fn(Values) -> Reply);
 /// What keys hold, one after the other.
-type Values = Vec<Option<Vec<u8>>>;
+type Values = Vec<Option<Bytes>>;
 
 impl Front {
     /// In front of the node `here`, of the nodes behind `map`.
@@ -168,13 +169,13 @@ fn now() -> Millis {
 fn asked(now: Millis, command: Command) -> Ask {
     let one = |mut values: Values| found(values.pop().flatten());
     match command {
-        Command::Get(key) => Ask::Read((vec![Wanted::Value(key)], one)),
+        Command::Get(key) => Ask::Read((vec![Wanted::Value(key.into())], one)),
         Command::MGet(keys) => {
-            let keys = keys.into_iter().map(Wanted::Value).collect();
+            let keys = keys.into_iter().map(|key| Wanted::Value(key.into())).collect();
             Ask::Read((keys, |values| Reply::Array(values.into_iter().map(found).collect())))
         }
         Command::Exists(keys) => {
-            let keys = keys.into_iter().map(Wanted::Presence).collect();
+            let keys = keys.into_iter().map(|key| Wanted::Presence(key.into())).collect();
             Ask::Read((keys, |values| Reply::Integer(values.iter().flatten().count() as i64)))
         }
         Command::Set { key, value, condition, expires_in, returns_old } => {
@@ -186,17 +187,23 @@ fn asked(now: Millis, command: Command) -> Ask {
             let until = expires_in.map(|span| {
                 now.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
             });
+            let (key, value) = (key.into(), value.into());
             Ask::Write(Write::Set { key, value, when, until, returns_old })
         }
-        Command::MSet(pairs) => Ask::Write(Write::SetAll(pairs)),
-        Command::Del(keys) => Ask::Write(Write::Remove(keys)),
-        Command::Add { key, by } => Ask::Write(Write::Add { key, by }),
+        Command::MSet(pairs) => {
+            let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into()));
+            Ask::Write(Write::SetAll(pairs.collect()))
+        }
+        Command::Del(keys) => {
+            Ask::Write(Write::Remove(keys.into_iter().map(Bytes::from).collect()))
+        }
+        Command::Add { key, by } => Ask::Write(Write::Add { key: key.into(), by }),
         Command::Own { name, .. } => Ask::Told(Reply::err(format_args!("no {name} here"))),
     }
 }
 
-fn found(value: Option<Vec<u8>>) -> Reply {
-    value.map_or(Reply::Nil, Reply::Bytes)
+fn found(value: Option<Bytes>) -> Reply {
+    value.map_or(Reply::Nil, |value| Reply::Bytes(value.to_vec()))
 }
 
 fn told(outcome: Outcome) -> Reply {

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use raft::{Image, LogIndex, StateMachine};
 use resp::REPLY_MAX;
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,10 @@ pub(crate) struct Batch {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Write {
-    Set { key: Vec<u8>, value: Vec<u8>, when: When, until: Option<Millis>, returns_old: bool },
-    SetAll(Vec<(Vec<u8>, Vec<u8>)>),
-    Remove(Vec<Vec<u8>>),
-    Add { key: Vec<u8>, by: i64 },
+    Set { key: Bytes, value: Bytes, when: When, until: Option<Millis>, returns_old: bool },
+    SetAll(Vec<(Bytes, Bytes)>),
+    Remove(Vec<Bytes>),
+    Add { key: Bytes, by: i64 },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -44,7 +45,7 @@ pub(crate) enum Outcome {
     Done,
     /// The condition did not hold.
     NotSet,
-    Old(Option<Vec<u8>>),
+    Old(Option<Bytes>),
     Count(i64),
     NoNumber,
     Overflow,
@@ -60,14 +61,14 @@ pub(crate) struct Look {
 /// A key, and what is wanted of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Wanted {
-    Value(Vec<u8>),
+    Value(Bytes),
     /// Only whether it is there: then it is told to be empty.
-    Presence(Vec<u8>),
+    Presence(Bytes),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Values(Vec<Option<Vec<u8>>>),
+    Values(Vec<Option<Bytes>>),
     /// One of them is past its time, and the map does not know yet.
     Late,
     /// They are more than one reply holds.
@@ -77,14 +78,14 @@ pub(crate) enum Answer {
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Map {
     now: Millis,
-    held: BTreeMap<Vec<u8>, Held>,
+    held: BTreeMap<Bytes, Held>,
     /// Invariant: the `until` of each key that has one, and nothing else.
-    deadlines: BTreeSet<(Millis, Vec<u8>)>,
+    deadlines: BTreeSet<(Millis, Bytes)>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Held {
-    value: Vec<u8>,
+    value: Bytes,
     until: Option<Millis>,
 }
 
@@ -98,18 +99,18 @@ impl Map {
         }
     }
 
-    fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+    fn remove(&mut self, key: &Bytes) -> Option<Bytes> {
         let Held { value, until } = self.held.remove(key)?;
         if let Some(until) = until {
-            self.deadlines.remove(&(until, key.to_vec()));
+            self.deadlines.remove(&(until, key.clone()));
         }
         Some(value)
     }
 
-    fn put(&mut self, key: &[u8], value: Vec<u8>, until: Option<Millis>) -> Option<Vec<u8>> {
+    fn put(&mut self, key: &Bytes, value: Bytes, until: Option<Millis>) -> Option<Bytes> {
         let old = self.remove(key);
-        self.deadlines.extend(until.map(|until| (until, key.to_vec())));
-        self.held.insert(key.to_vec(), Held { value, until });
+        self.deadlines.extend(until.map(|until| (until, key.clone())));
+        self.held.insert(key.clone(), Held { value, until });
         old
     }
 
@@ -147,14 +148,14 @@ impl Map {
     }
 
     /// A key keeps its time.
-    fn add(&mut self, key: &[u8], by: i64) -> Outcome {
+    fn add(&mut self, key: &Bytes, by: i64) -> Outcome {
         let held = self.held.get(key);
         let until = held.and_then(|held| held.until);
         let number =
             held.map_or(Some(0), |held| std::str::from_utf8(&held.value).ok()?.parse().ok());
         let Some(number): Option<i64> = number else { return Outcome::NoNumber };
         let Some(sum) = number.checked_add(by) else { return Outcome::Overflow };
-        self.put(key, sum.to_string().into_bytes(), until);
+        self.put(key, sum.to_string().into(), until);
         Outcome::Count(sum)
     }
 }
@@ -181,25 +182,25 @@ impl StateMachine for Map {
             if held.is_some_and(late) {
                 return Answer::Late;
             }
-            let value: Option<&[u8]> = held.map(|held| match wanted {
-                Wanted::Value(_) => &held.value[..],
-                Wanted::Presence(_) => &[],
+            let value = held.map(|held| match wanted {
+                Wanted::Value(_) => held.value.clone(),
+                Wanted::Presence(_) => Bytes::new(),
             });
-            bytes += value.map_or(0, <[u8]>::len);
+            bytes += value.as_ref().map_or(0, Bytes::len);
             found.push(value);
         }
-        // One key may be named so often that no memory holds all the copies: none is made before this.
+        // One key may be named so often that no memory holds all the copies that a reply is made of.
         if found.len() > 1 && bytes > REPLY_MAX {
             return Answer::TooLong;
         }
-        Answer::Values(found.into_iter().map(|value| value.map(<[u8]>::to_vec)).collect())
+        Answer::Values(found)
     }
 
     fn size_of(batch: &Batch) -> usize {
         let size = |write: &Write| match write {
             Write::Set { key, value, .. } => key.len() + value.len(),
             Write::SetAll(pairs) => pairs.iter().map(|(key, value)| key.len() + value.len()).sum(),
-            Write::Remove(keys) => keys.iter().map(Vec::len).sum(),
+            Write::Remove(keys) => keys.iter().map(Bytes::len).sum(),
             Write::Add { key, .. } => key.len(),
         };
         batch.writes.iter().map(size).sum()
