@@ -14,7 +14,7 @@ use crate::configuration::Configuration;
 use crate::message::{Entry, Payload};
 use crate::mutants::{Mutant, Planted};
 use crate::quorum::{Tally, joint_tally, reached_by_joint};
-use crate::{Disk, Identity};
+use crate::{Disk, Identity, Kind};
 
 /// A voter in one half of a configuration.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,9 @@ pub(crate) struct Seated {
     outgoing: Vec<Seat>,
     /// The places of all who get the log, ascending.
     pub(crate) everyone: Vec<usize>,
+    /// The places of the voters, of either half, that are no witnesses, ascending; none if there are no
+    /// witnesses, for whom alone it matters.
+    full_voters: Vec<usize>,
 }
 
 impl Seated {
@@ -69,7 +72,14 @@ impl Seated {
             incoming = std::mem::take(&mut outgoing);
         }
         let everyone = configuration.nodes().iter().filter_map(place).collect();
-        Self { index, configuration, incoming, outgoing, everyone }
+        let full = |node: &&NodeId| {
+            configuration.votes(**node) && configuration.kind(**node) == Kind::Full
+        };
+        let full_voters = match configuration.witnesses().is_empty() {
+            true => Vec::new(),
+            false => configuration.nodes().iter().filter(full).filter_map(place).collect(),
+        };
+        Self { index, configuration, incoming, outgoing, everyone, full_voters }
     }
 
     /// The greatest value that a majority reaches, of each half while it is joint. `value` is asked by
@@ -99,6 +109,11 @@ impl Seated {
         let incoming: Vec<_> = self.incoming.iter().map(vote).collect();
         let outgoing: Vec<_> = self.outgoing.iter().map(vote).collect();
         joint_tally(&incoming, &outgoing)
+    }
+
+    /// See the field.
+    pub(crate) fn full_voters(&self) -> &[usize] {
+        &self.full_voters
     }
 
     /// Whether the member at `place` votes.

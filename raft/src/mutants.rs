@@ -145,6 +145,16 @@ pub enum Mutant {
     RenewsTooSoon,
     /// A leader tells who takes no part how far to wait before it reads.
     AnswersOutsiders,
+    /// A witness stands for election.
+    WitnessStands,
+    /// A change makes witnesses of more than half of the voters.
+    AnyNumberOfWitnesses,
+    /// A witness votes for whoever asks first, however short its log.
+    WitnessVotesForAll,
+    /// A leader sends witnesses what no other full replica holds.
+    WitnessesFirst,
+    /// A witness becomes a full replica on the disk that lacks the commands.
+    PromotesInPlace,
     /// No bug: a leader is heard twice as often.
     HeartbeatsTwiceAsOften,
     /// No bug: a new leader begins its term with two empty entries.
@@ -154,7 +164,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 69] = [
+    pub const ALL: [Self; 74] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -224,14 +234,19 @@ impl Mutant {
         Self::GuestsDepose,
         Self::RenewsTooSoon,
         Self::AnswersOutsiders,
+        Self::WitnessStands,
+        Self::AnyNumberOfWitnesses,
+        Self::WitnessVotesForAll,
+        Self::WitnessesFirst,
+        Self::PromotesInPlace,
     ];
 
     /// Those that only this crate's own tests look for: what they cost is time, peace, or a margin of a
     /// promise about clocks, or it takes a transfer or a learner, for which the suite's clients never
     /// ask, a session that is in a snapshot, a snapshot damaged on its way or in the place of a log that
-    /// conflicts with it, or a disk that is lost, renewed or copied.
+    /// conflicts with it, a disk that is lost, renewed or copied, or witnesses.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 35] = [
+    pub const OWN: [Self; 40] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -267,6 +282,11 @@ impl Mutant {
         Self::GuestsDepose,
         Self::RenewsTooSoon,
         Self::AnswersOutsiders,
+        Self::WitnessStands,
+        Self::AnyNumberOfWitnesses,
+        Self::WitnessVotesForAll,
+        Self::WitnessesFirst,
+        Self::PromotesInPlace,
     ];
 
     /// All but [`OWN`](Self::OWN).

@@ -194,7 +194,8 @@ impl Pattern for Registry {
                 | Error::ChangeInProgress
                 | Error::NotCaughtUp
                 | Error::UnfitMember
-                | Error::LastVoter,
+                | Error::LastVoter
+                | Error::Witness(_),
             ) => Err(Refusal::Unavailable),
         }
     }

@@ -11,7 +11,7 @@ use crate::client::courier::{AlarmKey, Alarmed};
 use crate::client::desk::{Desk, Waiter};
 use crate::client::ledger::{Slot, Take};
 use crate::client::task::Task;
-use crate::{Error, Reply, Request, Response, StateMachine};
+use crate::{Error, Reply, Request, Response, StateMachine, WitnessRefusal};
 
 /// How long to rest, when nobody knows a leader, before asking around again; doubled each time.
 const REST_MIN: Duration = Duration::from_millis(2);
@@ -268,6 +268,13 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
             Error::NotCaughtUp => self.fail(state, CallError::NotCaughtUp),
             Error::UnfitMember => self.fail(state, CallError::UnfitMember),
             Error::LastVoter => self.fail(state, CallError::LastVoter),
+            // Another node can answer.
+            Error::Witness(WitnessRefusal::NoReplica { node })
+                if node == state.node && state.task.only().is_none() =>
+            {
+                self.turned_away(state, None)
+            }
+            Error::Witness(refusal) => self.fail(state, CallError::Witness(refusal)),
             Error::NotTransferred => {
                 state.doubtful = true;
                 self.fail(state, self.unavailable())
