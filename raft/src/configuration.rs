@@ -435,7 +435,9 @@ impl fmt::Debug for Configuration {
 pub enum Change {
     /// The node votes, as a full replica, whatever else it was; refused if it takes part as a witness.
     AddVoter(NodeId),
-    /// The node, which has no vote, gets the log, whole; refused if it takes part as a witness.
+    /// The node, which has no vote, gets the log, whole; refused if it takes part as a witness. One whose
+    /// disk was a witness's gets nothing, which its [`Status`](crate::Status) and gauges show; to promote
+    /// it is refused.
     AddLearner(NodeId),
     /// The learner votes. It is of the kind that it was.
     Promote(NodeId),

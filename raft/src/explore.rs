@@ -108,7 +108,8 @@ where
                     }
                 }
                 self.fingerprint_change(leadership, frame, into);
-                for &place in self.log.seated().full_voters() {
+                let full = self.log.seated().full_voters(&self.peers);
+                for place in full.filter(|_| leadership.has_witnesses()) {
                     let Goal { index, since } = leadership.goals[place];
                     let heard = leadership.heard[place];
                     (index, heard == leadership.began).hash(into);

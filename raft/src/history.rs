@@ -22,6 +22,7 @@ struct Seat {
     /// Its place among the members. A stranger is at no place, and never heard of.
     place: Option<usize>,
     disk: Disk,
+    kind: Kind,
     planted: Planted,
 }
 
@@ -46,9 +47,6 @@ pub(crate) struct Seated {
     outgoing: Vec<Seat>,
     /// The places of all who get the log, ascending.
     pub(crate) everyone: Vec<usize>,
-    /// The places of the voters, of either half, that are no witnesses, ascending; none if there are no
-    /// witnesses, for whom alone it matters.
-    full_voters: Vec<usize>,
 }
 
 impl Seated {
@@ -59,7 +57,10 @@ impl Seated {
         planted: Planted,
     ) -> Self {
         let place = |&node: &NodeId| members.index_of(node);
-        let seat = |node: &NodeId, disk| Seat { place: place(node), disk, planted };
+        let seat = |node: &NodeId, disk| {
+            let kind = configuration.kind(*node);
+            Seat { place: place(node), disk, kind, planted }
+        };
         let incoming = |node: &NodeId| seat(node, configuration.disk(*node));
         let outgoing = |node: &NodeId| seat(node, configuration.outgoing_disk(*node));
         let mut incoming: Vec<_> = if planted.is(Mutant::CountsLearners) {
@@ -72,14 +73,7 @@ impl Seated {
             incoming = std::mem::take(&mut outgoing);
         }
         let everyone = configuration.nodes().iter().filter_map(place).collect();
-        let full = |node: &&NodeId| {
-            configuration.votes(**node) && configuration.kind(**node) == Kind::Full
-        };
-        let full_voters = match configuration.witnesses().is_empty() {
-            true => Vec::new(),
-            false => configuration.nodes().iter().filter(full).filter_map(place).collect(),
-        };
-        Self { index, configuration, incoming, outgoing, everyone, full_voters }
+        Self { index, configuration, incoming, outgoing, everyone }
     }
 
     /// The greatest value that a majority reaches, of each half while it is joint. `value` is asked by
@@ -111,9 +105,15 @@ impl Seated {
         joint_tally(&incoming, &outgoing)
     }
 
-    /// See the field.
-    pub(crate) fn full_voters(&self) -> &[usize] {
-        &self.full_voters
+    /// The places of the voters that are no witnesses, each on the disk that a half names or on one that
+    /// is not known; some may come twice.
+    pub(crate) fn full_voters(&self, peers: &[Identity]) -> impl Iterator<Item = usize> {
+        let seats = self.incoming.iter().chain(&self.outgoing);
+        let full = seats.filter(|seat| seat.kind == Kind::Full);
+        full.filter_map(|seat| {
+            let known = |&place: &usize| [seat.disk, Disk::UNNAMED].contains(&peers[place].disk);
+            seat.place.filter(known)
+        })
     }
 
     /// Whether the member at `place` votes.

@@ -295,7 +295,8 @@ impl<S: StateMachine> Raft<S> {
         let (term, commit, round) = (self.term, self.commit, leadership.reads.round);
         let (log, config) = (&self.log, &self.config);
         let last = log.last_index();
-        let witnessed = leadership.witnessed_upto(now, (log.seated(), self.place), last, config);
+        let (whom, ends) = ((log.seated(), &*self.peers, self.place), (last, log.durable()));
+        let witnessed = leadership.witnessed_upto(now, whom, ends, config);
         let append = |kind, prev: Position, entries: Entries<S::Command>| {
             Message::Append(Append { term, prev, entries, commit, round, kind })
         };

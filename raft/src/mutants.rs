@@ -153,6 +153,8 @@ pub enum Mutant {
     WitnessVotesForAll,
     /// A leader sends witnesses what no other full replica holds.
     WitnessesFirst,
+    /// A leader sends witnesses what is on no disk of a full replica.
+    WitnessesBeforeDisks,
     /// A witness becomes a full replica on the disk that lacks the commands.
     PromotesInPlace,
     /// No bug: a leader is heard twice as often.
@@ -164,7 +166,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 74] = [
+    pub const ALL: [Self; 75] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -238,6 +240,7 @@ impl Mutant {
         Self::AnyNumberOfWitnesses,
         Self::WitnessVotesForAll,
         Self::WitnessesFirst,
+        Self::WitnessesBeforeDisks,
         Self::PromotesInPlace,
     ];
 
@@ -246,7 +249,7 @@ impl Mutant {
     /// ask, a session that is in a snapshot, a snapshot damaged on its way or in the place of a log that
     /// conflicts with it, a disk that is lost, renewed or copied, or witnesses.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 40] = [
+    pub const OWN: [Self; 41] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -286,6 +289,7 @@ impl Mutant {
         Self::AnyNumberOfWitnesses,
         Self::WitnessVotesForAll,
         Self::WitnessesFirst,
+        Self::WitnessesBeforeDisks,
         Self::PromotesInPlace,
     ];
 

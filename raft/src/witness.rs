@@ -32,7 +32,9 @@
 //! waits for the leader's disk. A wrong answer is never given. To have that only where there is no
 //! choice, a leader sends a witness nothing that no other full replica has acknowledged, as long as one
 //! answers and keeps pace: so the crash of the leader alone, or of any one node while the others are
-//! well, stops nothing.
+//! well, stops nothing. And it never sends one what is on no full replica's disk yet, its own among them:
+//! else all of them could come back from a loss of power with less than the witness holds, which then
+//! would refuse them for ever.
 
 use cluster::{NodeId, Now, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -45,7 +47,7 @@ use crate::message::{Appended, Entry, Message, Payload};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::request::Settled;
-use crate::{Config, Error, LogIndex, Round, StateMachine, WitnessRefusal};
+use crate::{Config, Error, Identity, LogIndex, Round, StateMachine, WitnessRefusal};
 
 /// What a member keeps of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -110,8 +112,14 @@ pub(crate) struct Goal {
 
 // At a leader.
 impl Leadership {
-    /// The last entry that witnesses are sent, of a log that ends at `last`: the last that another full
-    /// replica among the voters has acknowledged, if one answers and keeps pace; if none does, all.
+    /// Whether the log goes to witnesses too.
+    pub(crate) fn has_witnesses(&self) -> bool {
+        self.targets.iter().any(|&place| self.followers[place].kind == Kind::Witness)
+    }
+
+    /// The last entry that witnesses are sent, of a log that ends at `last` and is durable here up to
+    /// `durable`: the last that another full replica among the voters has acknowledged, if one answers and
+    /// keeps pace; if none does, the last that is on the disk of any.
     ///
     /// One answers that was heard within the longest election timeout, as for the check of the quorum; a
     /// leader that has heard nothing of it in its term waits for it for one heartbeat only. It keeps
@@ -120,17 +128,22 @@ impl Leadership {
     pub(crate) fn witnessed_upto<S: StateMachine>(
         &mut self,
         now: Now,
-        (seated, own): (&Seated, usize),
-        last: LogIndex,
+        (seated, peers, own): (&Seated, &[Identity], usize),
+        (last, durable): (LogIndex, LogIndex),
         config: &Config<S>,
     ) -> LogIndex {
-        if config.planted.is(Mutant::WitnessesFirst) {
+        if !self.has_witnesses() || config.planted.is(Mutant::WitnessesFirst) {
             return last;
         }
         let patience = config.quorum_patience();
-        let mut acknowledged = None;
-        for &place in seated.full_voters().iter().filter(|&&place| place != own) {
+        let (mut acknowledged, mut held) = (None, LogIndex::ZERO);
+        for place in seated.full_voters(peers) {
+            if place == own {
+                held = held.max(durable);
+                continue;
+            }
             let (matched, heard) = (self.followers[place].matched, self.heard[place]);
+            held = held.max(matched);
             let goal = &mut self.goals[place];
             if matched >= goal.index {
                 *goal = Goal { index: last, since: now.monotonic };
@@ -141,7 +154,8 @@ impl Leadership {
                 acknowledged = acknowledged.max(Some(matched));
             }
         }
-        acknowledged.unwrap_or(last)
+        let unsafely = config.planted.is(Mutant::WitnessesBeforeDisks);
+        acknowledged.unwrap_or(if unsafely { last } else { held })
     }
 }
 

@@ -89,6 +89,7 @@ fn sentence(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         | Mutant::AnyNumberOfWitnesses
         | Mutant::WitnessVotesForAll
         | Mutant::WitnessesFirst
+        | Mutant::WitnessesBeforeDisks
         | Mutant::PromotesInPlace => None,
         // No bugs.
         Mutant::HeartbeatsTwiceAsOften | Mutant::NoopTwice => None,
@@ -169,6 +170,7 @@ fn sentence_on_witnesses(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         Mutant::AnyNumberOfWitnesses => Some(witness::a_majority_holds_a_full_replica),
         Mutant::WitnessVotesForAll => Some(witness::it_refuses_shorter_logs),
         Mutant::WitnessesFirst => Some(witness::it_sends_them_last),
+        Mutant::WitnessesBeforeDisks => Some(witness::it_sends_them_what_a_disk_holds),
         Mutant::PromotesInPlace => Some(witness::a_disk_without_commands_is_not_promoted),
         _ => None,
     }
@@ -184,7 +186,7 @@ fn sentences_on_witnesses_catch_what_they_forbid() {
         assert!(caught.is_err(), "{mutant:?} was not caught");
         tried += 1;
     }
-    assert_eq!(tried, 5);
+    assert_eq!(tried, 6);
 }
 
 #[test]

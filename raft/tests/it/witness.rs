@@ -190,6 +190,46 @@ pub(crate) fn it_sends_them_last(config: Config<Journal>) {
     table.assert_safe();
 }
 
+#[test]
+fn a_leader_sends_witnesses_what_a_full_replicas_disk_holds() {
+    it_sends_them_what_a_disk_holds(plain());
+}
+
+/// Or, after a loss of power, the witness would hold more than all that may lead.
+pub(crate) fn it_sends_them_what_a_disk_holds(config: Config<Journal>) {
+    let mut table = led(config, 3, 1);
+    table.beat(1, &[3], LONG);
+    table.instant_disks = false;
+    table.write(n(1), 7);
+    assert_eq!(under_way(&table, 3), 0, "it is on no disk");
+    table.sync(n(1));
+    assert_eq!(under_way(&table, 3), 1);
+    table.assert_safe();
+}
+
+/// What a full replica holds on another disk than that on which it votes, it cannot lead with.
+#[test]
+fn what_a_replaced_disk_holds_is_held_by_nobody() {
+    let mut table = Table::checked(3, plain().with_witnesses([n(3)]), 1);
+    table.settle(&[1, 2, 3]);
+    table.elect(1, &[2, 3]);
+    table.beat(1, &[2, 3], LONG);
+    table.replace_disk(n(2), Vec::new());
+    table.beat(1, &[2, 3], LONG);
+    assert_eq!(table.log(2), table.log(1), "it has caught up");
+    table.instant_disks = false;
+    table.write(n(1), 7);
+    let to_2 = table.wires.iter().position(|wire| wire.to == n(2)).expect("it is sent all");
+    table.deliver(to_2);
+    table.sync(n(2));
+    let answer = table.wires.iter().position(|wire| wire.from == n(2)).expect("it has it");
+    table.deliver(answer);
+    assert_eq!(under_way(&table, 3), 0, "neither n1 nor a voter has it on its disk");
+    table.sync(n(1));
+    assert_eq!(under_way(&table, 3), 1);
+    table.assert_safe();
+}
+
 /// Nobody waits for a full replica that is silent, or that is far behind.
 #[test]
 fn witnesses_are_sent_all_when_no_other_full_replica_keeps_pace() {
