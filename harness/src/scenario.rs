@@ -465,7 +465,7 @@ pub const ALL: &[Scenario] = &[
             plan.at(20 + 22 * turn, Move::Restart(Whom::All));
         }
     }),
-    nodes("permanent-faults", "what is broken stays broken; the rest must serve", 2, |plan| {
+    nodes("permanent-faults", "what is broken stays broken; the rest must serve", 1, |plan| {
         swarm::mixture(plan, &[12, 24, 36, 48, 60, 72, 84]);
         plan.at(90, Move::Crash(Whom::Leader));
         plan.at(95, Move::Split(Split::Ring));
