@@ -90,6 +90,13 @@ pub(in crate::exhaustive) fn stages(mutant: Mutant) -> Vec<Stage<Config<Cell>>> 
         | Mutant::HearsOlderLives
         | Mutant::GuestsDepose
         | Mutant::RenewsTooSoon
-        | Mutant::AnswersOutsiders => Vec::new(),
+        | Mutant::AnswersOutsiders
+        // No stage has witnesses.
+        | Mutant::WitnessStands
+        | Mutant::AnyNumberOfWitnesses
+        | Mutant::WitnessVotesForAll
+        | Mutant::WitnessesFirst
+        | Mutant::WitnessesBeforeDisks
+        | Mutant::PromotesInPlace => Vec::new(),
     }
 }
