@@ -95,7 +95,8 @@ impl From<raft::Error> for Error {
             | raft::Error::ChangeInProgress
             | raft::Error::NotCaughtUp
             | raft::Error::UnfitMember
-            | raft::Error::LastVoter => Self::Overloaded,
+            | raft::Error::LastVoter
+            | raft::Error::Witness(_) => Self::Overloaded,
         }
     }
 }

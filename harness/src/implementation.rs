@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{InvalidConfig, sim};
+use cluster::{InvalidConfig, NodeId, sim};
 use serde::{Deserialize, Serialize};
 
 use crate::guarantee::Guarantee;
@@ -112,6 +112,9 @@ pub struct Implementation {
     pub reads: &'static [ReadPath],
     /// Whether its voters can be changed.
     pub reconfigures: bool,
+    /// Whether a node is one that holds no data, and only votes: it cannot tell what is committed, and no
+    /// operator takes it out.
+    pub witness: fn(NodeId) -> bool,
     /// Where it runs.
     pub worlds: &'static [World],
     /// How many nodes a cluster has unless told otherwise.
@@ -133,6 +136,14 @@ impl Implementation {
         self,
         config: <P::Node as cluster::Node>::Config,
     ) -> Self {
+        self.among_processes_each::<P>(move |_| config.clone())
+    }
+
+    /// The same, where the configuration depends on how many nodes there are.
+    pub(crate) fn among_processes_each<P: Resides>(
+        self,
+        config: impl Fn(usize) -> <P::Node as cluster::Node>::Config + Send + Sync + 'static,
+    ) -> Self {
         let (name, elsewhere) = (self.name, self.start);
         let start: Arc<Start> = Arc::new(move |setting| match setting.world {
             World::Net => {
@@ -141,7 +152,8 @@ impl Implementation {
             }
             World::Sim | World::Threads => elsewhere(setting),
         });
-        let serve: Arc<Serve> = Arc::new(move |post| hosts::serve::<P>(config.clone(), post));
+        let serve: Arc<Serve> =
+            Arc::new(move |post| hosts::serve::<P>(config(post.nodes.len()), post));
         Self { start, serve: Some(serve), worlds: &World::ALL, ..self }
     }
 

@@ -14,6 +14,7 @@ pub fn all() -> Vec<Implementation> {
         bully::guarded(),
         bully::textbook(),
         raft::raft(),
+        raft::witnessed(),
         dlock::dlock(),
         quorum::tagged(),
         quorum::regular(),

@@ -188,8 +188,8 @@ impl Move {
             Self::Links(links) if *links != LinkFault::default() => 1,
             Self::Disk { .. } | Self::Links(_) => 0,
             Self::Split(split) => usize::from(nodes >= split.nodes_min()),
-            Self::SkewClocks { .. } => nodes,
-            Self::PowerLoss | Self::CrashClient { .. } | Self::PauseClient { .. } => 1,
+            Self::SkewClocks { .. } | Self::PowerLoss => nodes,
+            Self::CrashClient { .. } | Self::PauseClient { .. } => 1,
         }
     }
 }

@@ -175,7 +175,8 @@ impl<'a> Run<'a> {
         let director = Director::new(&members, needs, implementation.grace, rng.fork(1));
         let mut clients = clients(implementation, case.clients, &mut rng);
         if case.operator {
-            let operator = Worker::new(case.clients, Operator::default(), rng.fork(2));
+            let operator = Operator::new(implementation.witness);
+            let operator = Worker::new(case.clients, operator, rng.fork(2));
             clients.push(Box::new(operator));
         }
         Self {

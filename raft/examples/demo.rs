@@ -163,6 +163,7 @@ fn print_committed(
 fn describe(entry: &Entry<Command>) -> String {
     let what = match &entry.payload {
         Payload::Noop => "no-op".to_owned(),
+        Payload::Withheld => "withheld".to_owned(),
         Payload::Command(command) => command.to_string(),
         Payload::Open { .. } => "a session opens".to_owned(),
         Payload::Close(session) => format!("{session} is closed"),

@@ -100,7 +100,8 @@ impl<S: StateMachine> Raft<S> {
 
     /// Sends `to`, whose log ends at `last`, what its log lacks.
     fn lend<P, E>(&self, to: NodeId, last: Position, agrees: Position, out: &mut Out<S, P, E>) {
-        if self.config.planted.is(Mutant::LendsNothing) {
+        // A witness has nothing to lend.
+        if self.config.planted.is(Mutant::LendsNothing) || self.is_witness() {
             return;
         }
         let prev = if self.log.term_at(agrees.index) == Some(agrees.term) {
@@ -155,7 +156,7 @@ impl<S: StateMachine> Raft<S> {
     ) {
         let Part::PreCandidate(canvass) = &self.part else { return };
         let known = canvass.agrees;
-        if !is_sequel(prev, &entries, self.term) {
+        if !is_sequel(prev, &entries, self.term) || entries.lacks_payload() {
             self.counts.dropped += 1;
             return;
         }

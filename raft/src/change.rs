@@ -29,7 +29,7 @@ use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::progress::Progress;
 use crate::request::Settled;
-use crate::{Disk, Error, LogIndex, StateMachine};
+use crate::{Disk, Error, Kind, LogIndex, StateMachine};
 
 /// How many rounds a node has to catch up: "such as 10" (§4.2.1 of the thesis).
 const ROUNDS_MAX: u32 = 10;
@@ -50,7 +50,7 @@ pub(crate) enum Ongoing {
 pub(crate) struct CatchUp {
     request: Option<RequestId>,
     /// The configuration to append.
-    next: Configuration,
+    next: Box<Configuration>,
     /// The places of those who are to catch up.
     joining: Vec<usize>,
     /// Which round this is.
@@ -83,6 +83,15 @@ enum Standing {
     Ready,
     Behind,
     Hopeless,
+}
+
+impl Ongoing {
+    /// Who wants to know what becomes of it.
+    pub(crate) fn into_request(self) -> Option<RequestId> {
+        match self {
+            Self::CatchUp(CatchUp { request, .. }) | Self::Joint(request) => request,
+        }
+    }
 }
 
 impl CatchUp {
@@ -133,11 +142,12 @@ impl CatchUp {
 }
 
 impl Leadership {
-    /// The nodes at `places` are sent the log from now on, as if nothing were known of them.
-    fn welcome(&mut self, now: Now, places: Vec<usize>, last: LogIndex) {
-        for place in places {
+    /// The nodes at these places are sent the log from now on, each as what it is to be, as if nothing
+    /// were known of them.
+    fn welcome(&mut self, now: Now, places: Vec<(usize, Kind)>, last: LogIndex) {
+        for (place, kind) in places {
             self.departing.retain(|departing| departing.place != place);
-            self.followers[place] = Progress::unknown(last);
+            self.followers[place] = Progress::unknown(last, kind);
             self.heard[place] = now.monotonic;
         }
     }
@@ -164,7 +174,8 @@ impl<S: StateMachine> Raft<S> {
     ///
     /// # Errors
     /// [`Error::NotLeader`], [`Error::Transferring`], [`Error::ChangeInProgress`],
-    /// [`Error::NoSuchMember`], [`Error::UnfitMember`] and [`Error::LastVoter`]; nothing is done then.
+    /// [`Error::NoSuchMember`], [`Error::UnfitMember`], [`Error::LastVoter`] and [`Error::Witness`];
+    /// nothing is done then.
     pub fn change(
         &mut self,
         now: Now,
@@ -188,6 +199,8 @@ impl<S: StateMachine> Raft<S> {
         let next = if planted.is(Mutant::ChangesManyAtOnce) || renews_at_once {
             let joint = change.apply(current)?;
             joint.leave_joint().unwrap_or(joint)
+        } else if planted.is(Mutant::AnyNumberOfWitnesses) {
+            change.unbounded(current)?
         } else {
             change.apply(current)?
         };
@@ -201,12 +214,14 @@ impl<S: StateMachine> Raft<S> {
         // A voter that is renewed must be heard of anew: what is known may be of the disk that it had.
         let fresh = |node: &NodeId| !current.contains(*node) || current.votes(*node);
         let new_voters: Vec<_> = new_voters.collect();
-        let strangers = new_voters.iter().filter(|node| fresh(node)).filter_map(place).collect();
+        let seat = |node: &NodeId| Some((place(node)?, next.kind(*node)));
+        let strangers = new_voters.iter().filter(|node| fresh(node)).filter_map(seat).collect();
         let joining = new_voters.iter().filter_map(place).collect();
         let (goal, since) = (self.log.last_index(), now.monotonic);
         let everyone = seated.everyone.clone();
         let Part::Leader(leadership) = &mut self.part else { return Ok(()) };
         leadership.welcome(now, strangers, goal);
+        let next = Box::new(next);
         leadership.change =
             Some(Ongoing::CatchUp(CatchUp { request, next, joining, round: 1, goal, since }));
         leadership.retarget(&everyone);
@@ -288,14 +303,16 @@ impl<S: StateMachine> Raft<S> {
         let before = self.log.seated().everyone.clone();
         let (term, last) = (self.term, self.log.last_index());
         let index = last.next();
-        let payload = Payload::Configuration(Arc::new(next));
+        let next = Arc::new(next);
+        let payload = Payload::Configuration(Arc::clone(&next));
         self.log.push(Entry { term, index, payload });
         self.proposals.extend(request.map(|request| (index, request)));
         let everyone = &self.log.seated().everyone;
         let Part::Leader(leadership) = &mut self.part else { return };
         let left = |place| leadership.departing.iter().any(|departing| departing.place == place);
         let known = |place| leadership.targets.contains(&place) && !left(place);
-        let new: Vec<_> = everyone.iter().copied().filter(|&place| !known(place)).collect();
+        let seat = |place: usize| (place, next.kind(self.members.as_slice()[place]));
+        let new = everyone.iter().copied().filter(|&place| !known(place)).map(seat).collect();
         leadership.welcome(now, new, last);
         let since = now.monotonic;
         let gone = before.iter().copied().filter(|place| !everyone.contains(place));

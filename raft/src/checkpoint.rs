@@ -18,7 +18,8 @@ use cluster::PersistCount;
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
-use crate::history::stranger;
+use crate::history::{Seated, stranger};
+use crate::log::Log;
 use crate::message::{Checkpoint, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part as Role, Raft};
@@ -26,7 +27,7 @@ use crate::progress::Pace;
 use crate::request::Event;
 use crate::session::Sessions;
 use crate::snapshot::{Chunk, Held, Part, Pieces, Snapshot, Unreadable, decode, encode};
-use crate::{LogIndex, Position, StateMachine};
+use crate::{Kind, LogIndex, Position, StateMachine};
 
 /// How many bytes of a snapshot are read and written in one flush, at least: what a node does at
 /// once between two inputs.
@@ -142,16 +143,13 @@ impl<S: StateMachine> Raft<S> {
         let forgets = self.config.planted.is(Mutant::ForgetsSessions);
         let none = Sessions::new();
         let sessions = if forgets { &none } else { &self.sessions };
-        let seated = self.log.history().at(index);
-        let (configured_at, configuration) = (seated.index, &*seated.configuration);
-        let header = encode(&Header { configured_at, configuration, sessions });
-        let mut buffer = (header.len() as u64).to_le_bytes().to_vec();
-        buffer.extend(header);
+        let buffer = prefix(self.log.history().at(index), sessions);
+        let source = (!self.is_witness()).then(|| S::Snapshot::take(&self.machine));
         self.grown = 0;
         self.counts.snapshots += 1;
         self.writing = Some(Writing {
             position: Position { term, index },
-            source: Some(S::Snapshot::take(&self.machine)),
+            source,
             buffer,
             pieces: Pieces::default(),
             waits: false,
@@ -255,10 +253,36 @@ impl<S: StateMachine> Raft<S> {
     }
 }
 
+/// What comes before the machine's own bytes in a snapshot that ends where `seated` is in effect.
+fn prefix<T: Serialize>(seated: &Seated, sessions: T) -> Vec<u8> {
+    let (configured_at, configuration) = (seated.index, &*seated.configuration);
+    let header = encode(&Header { configured_at, configuration, sessions });
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes
+}
+
+impl Held {
+    /// What a member of that kind is sent for it, by the owner of `log`: to a witness, a snapshot without
+    /// machine and sessions.
+    pub(crate) fn of_kind<C>(self: &Arc<Self>, kind: Kind, log: &Log<C>) -> Arc<Self> {
+        match kind {
+            Kind::Full => Arc::clone(self),
+            Kind::Witness => {
+                let position = self.id.position;
+                let mut pieces = Pieces::default();
+                let seated = log.history().at(position.index);
+                pieces.push(prefix(seated, Sessions::<()>::new()).into());
+                Self::new(position, pieces)
+            }
+        }
+    }
+}
+
 // Reading one.
 impl<S: StateMachine> Raft<S> {
-    /// What `held` holds.
-    pub(crate) fn restored(&self, held: &Held) -> Result<Restored<S>, Unreadable> {
+    /// What `held` holds, for a member of that kind.
+    pub(crate) fn restored(&self, held: &Held, kind: Kind) -> Result<Restored<S>, Unreadable> {
         let bytes = held.pieces.whole();
         let short = || Unreadable("it is too short".to_owned());
         let (length, rest) = bytes.split_first_chunk().ok_or_else(short)?;
@@ -271,7 +295,13 @@ impl<S: StateMachine> Raft<S> {
             return Err(Unreadable(format!("{node} takes part, who is none of {expected:?}")));
         }
         let mut machine = self.config.machine.clone();
-        S::Snapshot::restore(&mut machine, rest)?;
+        match kind {
+            Kind::Full => S::Snapshot::restore(&mut machine, rest)?,
+            Kind::Witness if rest.is_empty() => {}
+            Kind::Witness => {
+                return Err(Unreadable("it holds a machine, and is a witness's".to_owned()));
+            }
+        }
         Ok(Restored { machine, sessions, configured: (configured_at, Arc::new(configuration)) })
     }
 
@@ -282,7 +312,15 @@ impl<S: StateMachine> Raft<S> {
     ) -> Result<(), (usize, String)> {
         let mut start = 0;
         if let (Some((first, held)), _) = scan(&records)? {
-            let restored = self.restored(&held).map_err(|it| (first, it.to_string()))?;
+            let kind = match &records[first] {
+                Record::Checkpoint(checkpoint) if checkpoint.papers.witness => Kind::Witness,
+                Record::Checkpoint(_)
+                | Record::Ballot { .. }
+                | Record::Entries(_)
+                | Record::Piece { .. }
+                | Record::Papers(_) => Kind::Full,
+            };
+            let restored = self.restored(&held, kind).map_err(|it| (first, it.to_string()))?;
             self.machine = restored.machine;
             self.sessions = restored.sessions;
             self.log.restart(held.id.position, restored.configured, false);
@@ -312,6 +350,7 @@ impl<S: StateMachine> Raft<S> {
         if !crate::follower::is_sequel(position, &entries, term) {
             return Err(format!("entries that do not follow {position:?}"));
         }
+        self.refuse_lack(&entries)?;
         self.log.extend(entries);
         Ok(())
     }

@@ -17,6 +17,7 @@ use crate::mutants::{Mutant, Planted};
 /// | setting | default |
 /// |---|---|
 /// | [`voters`](Config::with_voters) | all members |
+/// | [`witnesses`](Config::with_witnesses) | none |
 /// | [`election_timeout`](Config::with_election_timeout) | 150 to 300 ms |
 /// | [`heartbeat`](Config::with_heartbeat) | 50 ms |
 /// | [`entries_max`](Config::with_entries_max) | 1024 |
@@ -43,6 +44,7 @@ pub struct Config<S> {
     pub(crate) machine: S,
     /// None: all members.
     pub(crate) voters: Option<BTreeSet<NodeId>>,
+    pub(crate) witnesses: BTreeSet<NodeId>,
     pub(crate) election_timeout: RangeInclusive<Duration>,
     pub(crate) heartbeat: Duration,
     pub(crate) entries_max: usize,
@@ -78,6 +80,7 @@ impl<S: StateMachine> Config<S> {
         Self {
             machine,
             voters: None,
+            witnesses: BTreeSet::new(),
             election_timeout: Duration::from_millis(150)..=Duration::from_millis(300),
             heartbeat: Duration::from_millis(50),
             entries_max: 1024,
@@ -110,6 +113,14 @@ impl<S: StateMachine> Config<S> {
     #[must_use]
     pub fn with_voters(mut self, voters: impl IntoIterator<Item = NodeId>) -> Self {
         self.voters = Some(voters.into_iter().collect());
+        self
+    }
+
+    /// Which of the first voters are [witnesses](crate::Kind::Witness): they vote, and hold no commands. At
+    /// most half of the voters. The same as for those goes for when it may change.
+    #[must_use]
+    pub fn with_witnesses(mut self, witnesses: impl IntoIterator<Item = NodeId>) -> Self {
+        self.witnesses = witnesses.into_iter().collect();
         self
     }
 
@@ -363,15 +374,22 @@ impl<S: StateMachine> Config<S> {
             let expected = format!("at least one, and all of {members:?}");
             return Err(InvalidConfig::new("voters", first, expected));
         }
+        let strangers = !self.witnesses.is_subset(first.voters());
+        if strangers || first.too_many_witnesses().is_some() {
+            let value = format!("{:?}", self.witnesses);
+            let expected = format!("at most half of the voters {:?}", first.voters());
+            return Err(InvalidConfig::new("witnesses", value, expected));
+        }
         Ok(())
     }
 
     /// The configuration of an empty log.
     pub(crate) fn first_configuration(&self, members: &Members) -> Configuration {
-        match &self.voters {
+        let first = match &self.voters {
             Some(voters) => Configuration::of(voters.iter().copied()),
             None => Configuration::of(members.iter()),
-        }
+        };
+        first.witnessed(&self.witnesses)
     }
 
     /// How long a node that has heard from a leader stays with it.
@@ -417,6 +435,7 @@ impl<S> fmt::Debug for Config<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("voters", &self.voters)
+            .field("witnesses", &self.witnesses)
             .field("election_timeout", &self.election_timeout)
             .field("heartbeat", &self.heartbeat)
             .field("entries_max", &self.entries_max)

@@ -18,7 +18,7 @@ use std::fmt;
 use cluster::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::{Disk, Error};
+use crate::{Disk, Error, Kind, WitnessRefusal};
 
 /// Who takes part in a cluster.
 ///
@@ -32,11 +32,15 @@ use crate::{Disk, Error};
 /// 2. whoever [is to be a learner next](Configuration::learners_next) is an outgoing voter, and no
 ///    incoming one;
 /// 3. unless it is joint, there are no outgoing voters, no learners to be, and nothing to leave;
-/// 4. only voters have disks.
+/// 4. only voters have disks;
+/// 5. only who takes part is a [witness](crate::Kind::Witness), and nobody becomes one, or stops being
+///    one, between two that follow each other;
+/// 6. of each set of voters at most half are witnesses, so that a majority holds a full replica.
 ///
-/// Prints as etcd's does: `voters=(1 2)&&(1) learners=(3) learners_next=(4) autoleave`; where disks are
-/// named, `voters=(1:d7 2:d9)`.
+/// Prints as etcd's does: `voters=(1 2)&&(1) learners=(3) learners_next=(4) witnesses=(2) autoleave`;
+/// where disks are named, `voters=(1:d7 2:d9)`.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Configuration {
     voters: BTreeSet<NodeId>,
     /// Not empty while it is joint.
@@ -44,18 +48,78 @@ pub struct Configuration {
     learners: BTreeSet<NodeId>,
     learners_next: BTreeSet<NodeId>,
     auto_leave: bool,
+    /// Those of all nodes that keep no commands.
+    witnesses: BTreeSet<NodeId>,
     /// Those of the voters that have one.
     disks: BTreeMap<NodeId, Disk>,
     /// Those of the outgoing voters that have one.
     outgoing_disks: BTreeMap<NodeId, Disk>,
 }
 
+/// A configuration as it is written: without witnesses, byte for byte as it was before there were any,
+/// when a truth value stood in the place of the [`Shape`].
+#[derive(Serialize, Deserialize)]
+struct Written {
+    voters: BTreeSet<NodeId>,
+    outgoing: BTreeSet<NodeId>,
+    learners: BTreeSet<NodeId>,
+    learners_next: BTreeSet<NodeId>,
+    shape: Shape,
+    disks: BTreeMap<NodeId, Disk>,
+    outgoing_disks: BTreeMap<NodeId, Disk>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Shape {
+    Stays,
+    LeavesByItself,
+    Witnessed { auto_leave: bool, witnesses: BTreeSet<NodeId> },
+}
+
+impl From<Configuration> for Written {
+    fn from(it: Configuration) -> Self {
+        let Configuration { voters, outgoing, learners, learners_next, .. } = it;
+        let Configuration { auto_leave, witnesses, disks, outgoing_disks, .. } = it;
+        let shape = match auto_leave {
+            _ if !witnesses.is_empty() => Shape::Witnessed { auto_leave, witnesses },
+            true => Shape::LeavesByItself,
+            false => Shape::Stays,
+        };
+        Self { voters, outgoing, learners, learners_next, shape, disks, outgoing_disks }
+    }
+}
+
+impl From<Written> for Configuration {
+    fn from(it: Written) -> Self {
+        let Written { voters, outgoing, learners, learners_next, shape, disks, outgoing_disks } =
+            it;
+        let (auto_leave, witnesses) = match shape {
+            Shape::Stays => (false, BTreeSet::new()),
+            Shape::LeavesByItself => (true, BTreeSet::new()),
+            Shape::Witnessed { auto_leave, witnesses } => (auto_leave, witnesses),
+        };
+        Self {
+            voters,
+            outgoing,
+            learners,
+            learners_next,
+            auto_leave,
+            witnesses,
+            disks,
+            outgoing_disks,
+        }
+    }
+}
+
 /// What shall become of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// It votes: on the disk that it votes on already, or on one that is yet to be named.
+    /// It votes: on the disk that it votes on already, or on one that is yet to be named; as a full
+    /// replica, unless it takes part as a witness.
     Voter(NodeId),
-    /// It gets the log, and does not vote.
+    /// It votes in the same way, as a witness.
+    Witness(NodeId),
+    /// It gets the log, and does not vote; a witness gets it as one.
     Learner(NodeId),
     /// It takes no part.
     Remove(NodeId),
@@ -80,12 +144,25 @@ pub enum Misstep {
     /// It has no voters, so there is nothing to go out from.
     #[error("a configuration without voters cannot become joint")]
     WasEmpty,
+    /// A node that takes part as a full replica would become a witness.
+    #[error("{node} takes part as a full replica")]
+    FullReplica {
+        /// Which.
+        node: NodeId,
+    },
 }
 
 impl Configuration {
     /// A simple one, without learners.
     pub fn of(voters: impl IntoIterator<Item = NodeId>) -> Self {
         Self { voters: voters.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The same, where those of `witnesses` that take part are witnesses.
+    pub(crate) fn witnessed(mut self, witnesses: &BTreeSet<NodeId>) -> Self {
+        let nodes = self.nodes();
+        self.witnesses = witnesses.intersection(&nodes).copied().collect();
+        self
     }
 
     /// Who votes; while it is joint, who votes in the configuration that comes.
@@ -106,6 +183,25 @@ impl Configuration {
     /// Who votes until the joint configuration is left, and learns from then on.
     pub fn learners_next(&self) -> &BTreeSet<NodeId> {
         &self.learners_next
+    }
+
+    /// Who takes part as a witness.
+    pub fn witnesses(&self) -> &BTreeSet<NodeId> {
+        &self.witnesses
+    }
+
+    /// What `node` keeps of the log, if it takes part.
+    pub fn kind(&self, node: NodeId) -> Kind {
+        if self.witnesses.contains(&node) { Kind::Witness } else { Kind::Full }
+    }
+
+    /// How many of the voters are witnesses, and how many there are, if those are too many: more than
+    /// half of them, in either half of it.
+    pub fn too_many_witnesses(&self) -> Option<(usize, usize)> {
+        [&self.voters, &self.outgoing].into_iter().find_map(|voters| {
+            let count = voters.intersection(&self.witnesses).count();
+            (2 * count > voters.len()).then_some((count, voters.len()))
+        })
     }
 
     /// The disk with which `node` is a voter, in the configuration that comes while it is joint;
@@ -228,14 +324,21 @@ impl Configuration {
         }
         let learners = self.learners.union(&self.learners_next).copied().collect();
         let (voters, disks) = (self.voters.clone(), self.disks.clone());
-        Ok(Self { voters, disks, learners, ..Self::default() })
+        let left = Self { voters, disks, learners, ..Self::default() };
+        Ok(left.witnessed(&self.witnesses))
     }
 
     /// Whether `self` may stand next after `before` in a log: it is the same but for one voter and any
     /// learners, or enters a joint configuration from it, or leaves it.
     ///
-    /// A voter on another disk is another voter, so it takes a joint configuration to get there.
+    /// A voter on another disk is another voter, so it takes a joint configuration to get there. Whoever
+    /// takes part in both is of the same kind in both.
     pub fn may_follow(&self, before: &Self) -> bool {
+        let common: BTreeSet<NodeId> =
+            self.nodes().intersection(&before.nodes()).copied().collect();
+        if common.iter().any(|&node| self.kind(node) != before.kind(node)) {
+            return false;
+        }
         match (before.is_joint(), self.is_joint()) {
             (false, false) => self.distance(before) <= 1,
             (false, true) => self.outgoing == before.voters && self.outgoing_disks == before.disks,
@@ -248,11 +351,13 @@ impl Configuration {
         let mut next = self.clone();
         for step in steps {
             match *step {
-                Step::Voter(node) => {
-                    let disk = next.disks.get(&node).copied();
-                    next.remove(node);
-                    next.voters.insert(node);
-                    next.disks.extend(disk.map(|disk| (node, disk)));
+                Step::Voter(node) => next.seat(node),
+                Step::Witness(node) => {
+                    if self.contains(node) && self.kind(node) == Kind::Full {
+                        return Err(Misstep::FullReplica { node });
+                    }
+                    next.seat(node);
+                    next.witnesses.insert(node);
                 }
                 Step::Learner(node) => {
                     next.remove(node);
@@ -264,7 +369,18 @@ impl Configuration {
                 Step::Remove(node) => next.remove(node),
             }
         }
-        if next.voters.is_empty() { Err(Misstep::NoVoters) } else { Ok(next) }
+        if next.voters.is_empty() {
+            return Err(Misstep::NoVoters);
+        }
+        let witnesses = std::mem::take(&mut next.witnesses);
+        Ok(next.witnessed(&witnesses))
+    }
+
+    fn seat(&mut self, node: NodeId) {
+        let disk = self.disks.get(&node).copied();
+        self.remove(node);
+        self.voters.insert(node);
+        self.disks.extend(disk.map(|disk| (node, disk)));
     }
 
     fn remove(&mut self, node: NodeId) {
@@ -296,6 +412,9 @@ impl fmt::Display for Configuration {
         if !self.learners_next.is_empty() {
             write!(f, " learners_next={}", list(&self.learners_next, &none))?;
         }
+        if !self.witnesses.is_empty() {
+            write!(f, " witnesses={}", list(&self.witnesses, &none))?;
+        }
         if self.auto_leave { f.write_str(" autoleave") } else { Ok(()) }
     }
 }
@@ -314,18 +433,20 @@ impl fmt::Debug for Configuration {
 /// [`Request::Change`]: crate::Request::Change
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Change {
-    /// The node votes, whatever it was.
+    /// The node votes, as a full replica, whatever else it was; refused if it takes part as a witness.
     AddVoter(NodeId),
-    /// The node, which has no vote, gets the log.
+    /// The node, which has no vote, gets the log, whole; refused if it takes part as a witness. One whose
+    /// disk was a witness's gets nothing, which its [`Status`](crate::Status) and gauges show; to promote
+    /// it is refused.
     AddLearner(NodeId),
-    /// The learner votes.
+    /// The learner votes. It is of the kind that it was.
     Promote(NodeId),
-    /// The voter becomes a learner.
+    /// The voter becomes a learner. It is of the kind that it was.
     Demote(NodeId),
     /// The node, voter or learner, takes no part.
     Remove(NodeId),
-    /// `new` votes in the place of `old`, which takes no part any more. There is no moment at which
-    /// one too many or too few must be up.
+    /// `new` votes in the place of `old`, which takes no part any more, and as a witness if that was one.
+    /// There is no moment at which one too many or too few must be up.
     Replace {
         /// A voter.
         old: NodeId,
@@ -337,8 +458,10 @@ pub enum Change {
     /// changes; nothing at all if its disk is the one that it votes on already.
     Renew(NodeId),
     /// These vote, and no others; who voted and is not among them takes no part any more. Learners
-    /// who are not among them stay.
+    /// who are not among them stay. Witnesses among them stay witnesses.
     Voters(BTreeSet<NodeId>),
+    /// The node votes as a [witness](crate::Kind::Witness); refused if it takes part as a full replica.
+    AddWitness(NodeId),
 }
 
 impl Change {
@@ -347,9 +470,20 @@ impl Change {
     /// [names](Configuration::named) those that it hears from.
     ///
     /// # Errors
-    /// [`Error::NoSuchMember`], [`Error::UnfitMember`], [`Error::LastVoter`], and
+    /// [`Error::NoSuchMember`], [`Error::UnfitMember`], [`Error::LastVoter`], [`Error::Witness`], and
     /// [`Error::ChangeInProgress`] if `current` is joint. Whether the nodes exist is not asked.
     pub fn apply(&self, current: &Configuration) -> Result<Configuration, Error> {
+        let next = self.unbounded(current)?;
+        match next.too_many_witnesses() {
+            Some((witnesses, voters)) => {
+                Err(Error::Witness(WitnessRefusal::TooMany { witnesses, voters }))
+            }
+            None => Ok(next),
+        }
+    }
+
+    /// The same, however many witnesses there would be.
+    pub(crate) fn unbounded(&self, current: &Configuration) -> Result<Configuration, Error> {
         let steps = self.steps(current)?;
         let next = match current.simple(&steps) {
             Err(Misstep::ManyVoters) => current.enter_joint(true, &steps),
@@ -357,6 +491,7 @@ impl Change {
         };
         next.map_err(|misstep| match misstep {
             Misstep::NoVoters | Misstep::WasEmpty => Error::LastVoter,
+            Misstep::FullReplica { node } => other_kind(node),
             Misstep::IsJoint | Misstep::IsNotJoint | Misstep::ManyVoters => Error::ChangeInProgress,
         })
     }
@@ -365,8 +500,16 @@ impl Change {
         let known = |node: NodeId| {
             if current.contains(node) { Ok(node) } else { Err(Error::NoSuchMember) }
         };
+        let is_witness = |node: &NodeId| current.witnesses.contains(node);
+        let vote_as = |node: NodeId, witness| {
+            if witness { Step::Witness(node) } else { Step::Voter(node) }
+        };
         Ok(match self {
+            Self::AddVoter(node) | Self::AddLearner(node) if is_witness(node) => {
+                return Err(other_kind(*node));
+            }
             Self::AddVoter(node) => vec![Step::Voter(*node)],
+            Self::AddWitness(node) => vec![Step::Witness(*node)],
             Self::AddLearner(node) if current.votes(*node) => return Err(Error::UnfitMember),
             Self::AddLearner(node) => vec![Step::Learner(*node)],
             Self::Promote(node) => vec![Step::Voter(known(*node)?)],
@@ -377,7 +520,12 @@ impl Change {
                 if old == new || !(done || current.votes(*old)) {
                     return Err(Error::UnfitMember);
                 }
-                vec![Step::Voter(*new), Step::Remove(*old)]
+                // If it is done, the new one is what the old one was.
+                let witness = is_witness(old) || done && is_witness(new);
+                if is_witness(new) && !witness {
+                    return Err(other_kind(*new));
+                }
+                vec![vote_as(*new, witness), Step::Remove(*old)]
             }
             Self::Renew(node) if !current.votes(*node) => return Err(Error::UnfitMember),
             Self::Renew(node) => vec![Step::Remove(*node), Step::Voter(*node)],
@@ -387,4 +535,8 @@ impl Change {
             }
         })
     }
+}
+
+fn other_kind(node: NodeId) -> Error {
+    Error::Witness(WitnessRefusal::OtherKind { node })
 }

@@ -36,10 +36,13 @@ impl<S: StateMachine> Raft<S> {
     /// an earlier one that the latest may yet give way to ("a server that is not part of its own latest
     /// configuration should still start new elections, as it might still be needed until the C_new entry
     /// is committed", §4.2.2 of the thesis). Not in a generation of which its log holds nothing: the
-    /// cluster was [recovered](crate::recovery), perhaps without it.
+    /// cluster was [recovered](crate::recovery), perhaps without it. A [witness](crate::witness) never does.
     pub(crate) fn may_stand(&self) -> bool {
         let mut open = self.log.history().open(self.commit);
         if self.log.last().term.generation() != self.term.generation() {
+            return false;
+        }
+        if self.is_witness() && !self.config.planted.is(Mutant::WitnessStands) {
             return false;
         }
         let disk = self.identity().disk;
@@ -147,6 +150,9 @@ impl<S: StateMachine> Raft<S> {
     pub(crate) fn is_up_to_date(&self, last: Position) -> bool {
         let own = self.log.last();
         if self.config.planted.is(Mutant::NoUpToDateCheck) {
+            return true;
+        }
+        if self.is_witness() && self.config.planted.is(Mutant::WitnessVotesForAll) {
             return true;
         }
         if self.config.planted.is(Mutant::LengthBeforeTerm) {

@@ -64,6 +64,38 @@ pub enum Error {
     /// After the change nobody would vote. Nothing was done, and nothing will be.
     #[error("nobody would vote; nothing was done")]
     LastVoter,
+    /// It is not for witnesses, or there would be too many. Nothing was done, and nothing will be.
+    #[error("{0}; nothing was done")]
+    Witness(WitnessRefusal),
+}
+
+/// What [witnesses](crate::Kind::Witness) are refused.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum WitnessRefusal {
+    /// The node is a witness: it holds no commands, so it answers no query, and the lead cannot be
+    /// handed to it.
+    #[error("{node} is a witness, which neither answers queries nor leads")]
+    NoReplica {
+        /// Which.
+        node: NodeId,
+    },
+    /// After the change more than half of a set of voters would be witnesses, so that a majority could
+    /// hold no command.
+    #[error("{witnesses} of {voters} voters would be witnesses, expected at most half")]
+    TooMany {
+        /// How many there would be.
+        witnesses: usize,
+        /// Of how many voters.
+        voters: usize,
+    },
+    /// A full replica does not become a witness, and a witness no full replica, as long as the node has
+    /// the disk that it has: it takes part as the other kind, or its disk says that it did. The way is
+    /// to remove it, to wipe its disk, and to add it.
+    #[error("{node} is of the other kind, witness or full replica, on its disk")]
+    OtherKind {
+        /// Which.
+        node: NodeId,
+    },
 }
 
 fn known(leader: Option<NodeId>) -> String {

@@ -38,6 +38,7 @@ use crate::message::{Message, Record};
 use crate::node::{Part, Raft};
 use crate::reads::{Asker, Reads};
 use crate::transfer::Transfer;
+use crate::witness::Goal;
 use crate::{LogIndex, Papers, Position, StateMachine, Term};
 
 impl<S> Explorable for Raft<S>
@@ -107,6 +108,14 @@ where
                     }
                 }
                 self.fingerprint_change(leadership, frame, into);
+                let full = self.log.seated().full_voters(&self.peers);
+                for place in full.filter(|_| leadership.has_witnesses()) {
+                    let Goal { index, since } = leadership.goals[place];
+                    let heard = leadership.heard[place];
+                    (index, heard == leadership.began).hash(into);
+                    into.write_u64(frame.until(since + self.config.quorum_patience()));
+                    into.write_u64(frame.until(heard + self.config.quorum_patience()));
+                }
             }
         }
     }
@@ -198,6 +207,7 @@ fn name(node: Option<NodeId>, frame: &Frame<'_>, into: &mut Fingerprint) {
 impl<S: StateMachine> Raft<S> {
     /// Writes who it is, and as whom the others have spoken.
     fn fingerprint_identities(&self, frame: &Frame<'_>, into: &mut Fingerprint) {
+        self.papers.witness.hash(into);
         if self.config.trusts_disks {
             return;
         }

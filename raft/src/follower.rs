@@ -7,7 +7,7 @@ use crate::message::{Append, Appended, Message, Record};
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::request::Event;
-use crate::{LogIndex, Position, Round, StateMachine, Term};
+use crate::{Kind, LogIndex, Position, Round, StateMachine, Term};
 
 /// What a follower owes its leader at the end of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,13 @@ impl<S: StateMachine> Raft<S> {
         if !self.accept_leader(now, from, out) {
             return;
         }
+        if !self.fits((from, append.round), append.kind, out) {
+            return;
+        }
+        if append.kind == Kind::Full && append.entries.lacks_payload() {
+            self.counts.dropped += 1;
+            return;
+        }
         let Some(append) = self.beyond_base(append) else {
             self.counts.dropped += 1;
             return;
@@ -64,7 +71,14 @@ impl<S: StateMachine> Raft<S> {
             return;
         }
         let verified = append.prev.index.plus(append.entries.len());
-        if !self.take_over(append.entries, append.prev.index, out) {
+        let entries = match append.kind {
+            Kind::Witness if !append.entries.is_empty() => {
+                self.become_witness(out);
+                append.entries.withheld()
+            }
+            Kind::Witness | Kind::Full => append.entries,
+        };
+        if !self.take_over(entries, append.prev.index, out) {
             self.counts.dropped += 1;
             return;
         }

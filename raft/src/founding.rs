@@ -251,7 +251,10 @@ impl<S: StateMachine> Raft<S> {
             Part::Follower => {}
             Part::PreCandidate(canvass) => canvass.votes[place] = None,
             Part::Candidate(campaign) => campaign.votes[place] = None,
-            Part::Leader(leadership) => leadership.followers[place] = Progress::unknown(last),
+            Part::Leader(leadership) => {
+                let follower = &mut leadership.followers[place];
+                *follower = Progress::unknown(last, follower.kind);
+            }
         }
     }
 }

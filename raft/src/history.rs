@@ -14,7 +14,7 @@ use crate::configuration::Configuration;
 use crate::message::{Entry, Payload};
 use crate::mutants::{Mutant, Planted};
 use crate::quorum::{Tally, joint_tally, reached_by_joint};
-use crate::{Disk, Identity};
+use crate::{Disk, Identity, Kind};
 
 /// A voter in one half of a configuration.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,7 @@ struct Seat {
     /// Its place among the members. A stranger is at no place, and never heard of.
     place: Option<usize>,
     disk: Disk,
+    kind: Kind,
     planted: Planted,
 }
 
@@ -56,7 +57,10 @@ impl Seated {
         planted: Planted,
     ) -> Self {
         let place = |&node: &NodeId| members.index_of(node);
-        let seat = |node: &NodeId, disk| Seat { place: place(node), disk, planted };
+        let seat = |node: &NodeId, disk| {
+            let kind = configuration.kind(*node);
+            Seat { place: place(node), disk, kind, planted }
+        };
         let incoming = |node: &NodeId| seat(node, configuration.disk(*node));
         let outgoing = |node: &NodeId| seat(node, configuration.outgoing_disk(*node));
         let mut incoming: Vec<_> = if planted.is(Mutant::CountsLearners) {
@@ -99,6 +103,17 @@ impl Seated {
         let incoming: Vec<_> = self.incoming.iter().map(vote).collect();
         let outgoing: Vec<_> = self.outgoing.iter().map(vote).collect();
         joint_tally(&incoming, &outgoing)
+    }
+
+    /// The places of the voters that are no witnesses, each on the disk that a half names or on one that
+    /// is not known; some may come twice.
+    pub(crate) fn full_voters(&self, peers: &[Identity]) -> impl Iterator<Item = usize> {
+        let seats = self.incoming.iter().chain(&self.outgoing);
+        let full = seats.filter(|seat| seat.kind == Kind::Full);
+        full.filter_map(|seat| {
+            let known = |&place: &usize| [seat.disk, Disk::UNNAMED].contains(&peers[place].disk);
+            seat.place.filter(known)
+        })
     }
 
     /// Whether the member at `place` votes.

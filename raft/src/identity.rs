@@ -99,6 +99,7 @@ pub struct Identity {
 
 /// What a node's disk says of who it is.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Papers {
     /// The node, as of its last boot.
     pub own: Identity,
@@ -106,6 +107,46 @@ pub struct Papers {
     pub founders: BTreeMap<NodeId, Disk>,
     /// Whether all of them have said that they know this node by this disk.
     pub founded: bool,
+    /// Whether the log on the disk is a witness's, without commands. Once it is, it stays so.
+    pub witness: bool,
+}
+
+/// Papers as they are written: of a full replica, byte for byte as they were before there were
+/// witnesses, when a truth value stood in the place of the [`Standing`].
+#[derive(Serialize, Deserialize)]
+struct Written {
+    own: Identity,
+    founders: BTreeMap<NodeId, Disk>,
+    standing: Standing,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Standing {
+    Awaited,
+    Founded,
+    Witness { founded: bool },
+}
+
+impl From<Papers> for Written {
+    fn from(Papers { own, founders, founded, witness }: Papers) -> Self {
+        let standing = match (witness, founded) {
+            (true, founded) => Standing::Witness { founded },
+            (false, true) => Standing::Founded,
+            (false, false) => Standing::Awaited,
+        };
+        Self { own, founders, standing }
+    }
+}
+
+impl From<Written> for Papers {
+    fn from(Written { own, founders, standing }: Written) -> Self {
+        let (founded, witness) = match standing {
+            Standing::Awaited => (false, false),
+            Standing::Founded => (true, false),
+            Standing::Witness { founded } => (founded, true),
+        };
+        Self { own, founders, founded, witness }
+    }
 }
 
 impl Papers {
@@ -121,6 +162,7 @@ impl Papers {
     /// Whether `later` can have been written after these.
     pub(crate) fn may_become(&self, later: &Self) -> bool {
         let same = self.own.disk == later.own.disk || *self == Self::default();
-        same && later.own.life.may_follow(self.own.life)
+        let kept = later.witness || !self.witness;
+        same && kept && later.own.life.may_follow(self.own.life)
     }
 }

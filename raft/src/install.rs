@@ -20,7 +20,7 @@ use crate::node::{Out, Part, Raft};
 use crate::progress::{Pace, Progress};
 use crate::request::{Event, Settled};
 use crate::snapshot::{Chunk, Held, Pieces, SnapshotId};
-use crate::{LogIndex, Position, Round, StateMachine, Term};
+use crate::{Kind, LogIndex, Position, Round, StateMachine, Term};
 
 /// How many parts are sent ahead of their answers.
 const AHEAD: u64 = 4;
@@ -78,7 +78,7 @@ impl Transfer {
     pub(crate) fn send<C, R, P, E>(
         &mut self,
         to: NodeId,
-        (term, round): (Term, Round),
+        (term, round, kind): (Term, Round, Kind),
         due: bool,
         out: &mut cluster::Effects<Message<C>, R, P, E>,
     ) {
@@ -93,12 +93,12 @@ impl Transfer {
         while let Some(chunk) = self.next_part() {
             let offset = self.sent;
             self.sent += chunk.len() as u64;
-            out.send_now(to, Message::Install(Install { term, id, offset, chunk, round }));
+            out.send_now(to, Message::Install(Install { term, id, offset, chunk, round, kind }));
             silent = false;
         }
         if silent {
             let (offset, chunk) = (self.sent, Vec::new().into());
-            out.send_now(to, Message::Install(Install { term, id, offset, chunk, round }));
+            out.send_now(to, Message::Install(Install { term, id, offset, chunk, round, kind }));
         }
     }
 
@@ -117,7 +117,7 @@ impl Progress {
     pub(crate) fn transfer(
         &mut self,
         base: Position,
-        latest: Option<&Arc<Held>>,
+        latest: impl FnOnce() -> Option<Arc<Held>>,
     ) -> Option<&mut Transfer> {
         let lacks = match &self.pace {
             Pace::Probe { .. } | Pace::Stream { .. } => self.next.prev() < base.index,
@@ -125,7 +125,7 @@ impl Progress {
             Pace::Install(transfer) => transfer.covers() < base.index,
         };
         if lacks {
-            let transfer = Transfer::new(Arc::clone(latest?));
+            let transfer = Transfer::new(latest()?);
             self.next = transfer.covers().next();
             self.pace = Pace::Install(transfer);
         }
@@ -189,7 +189,7 @@ impl<S: StateMachine> Raft<S> {
         out: &mut Out<S, P, E>,
     ) {
         self.save_ballot(out);
-        let Install { term, id, offset, chunk, round } = install;
+        let Install { term, id, offset, chunk, round, kind } = install;
         if term < self.term {
             let (term, outcome) = (self.term, Appended::Stale);
             out.send(from, Message::Appended { term, round, outcome, by: self.identity() });
@@ -201,6 +201,9 @@ impl<S: StateMachine> Raft<S> {
             return;
         }
         if !self.accept_leader(now, from, out) {
+            return;
+        }
+        if !self.fits((from, round), kind, out) {
             return;
         }
         if id.position.index <= self.commit {
@@ -221,7 +224,7 @@ impl<S: StateMachine> Raft<S> {
         let bytes = incoming.pieces.bytes();
         let outcome = if bytes < id.bytes {
             Installed::Holds(bytes)
-        } else if self.install(out) {
+        } else if self.install(kind, out) {
             return self.owe(from, id.position.index, round);
         } else {
             Installed::Unreadable
@@ -231,15 +234,18 @@ impl<S: StateMachine> Raft<S> {
 
     /// Puts the snapshot that has come in the place of the machine and of the log before it. False,
     /// and nothing has changed, if it is none.
-    fn install<P, E>(&mut self, out: &mut Out<S, P, E>) -> bool {
+    fn install<P, E>(&mut self, kind: Kind, out: &mut Out<S, P, E>) -> bool {
         let Some(Incoming { id, pieces, .. }) = self.incoming.take() else { return false };
         let held = Held::new(id.position, pieces);
         let verified = held.id == id || self.config.planted.is(Mutant::UnverifiedSnapshot);
-        let restored = if verified { self.restored(&held).ok() } else { None };
+        let restored = if verified { self.restored(&held, kind).ok() } else { None };
         let Some(Restored { machine, sessions, configured }) = restored else {
             self.counts.unreadable += 1;
             return false;
         };
+        if kind == Kind::Witness {
+            self.become_witness(out);
+        }
         (self.machine, self.sessions) = (machine, sessions);
         let keeps_conflict = self.config.planted.is(Mutant::KeepsConflictAfterInstall);
         self.log.restart(id.position, configured, keeps_conflict);

@@ -4,6 +4,7 @@
 //! only at what is new, so that it may look often.
 
 mod configurations;
+mod witnesses;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use self::configurations::Configured;
 pub use self::configurations::{
     LATEST_CONFIGURATION, ONE_CHANGE_AT_A_TIME, OVERLAPPING_MAJORITIES,
 };
+pub use self::witnesses::{BOUNDED_WITNESSES, WITNESSES_APART};
+use self::witnesses::{agree, agrees_more};
 use crate::{Entry, LogIndex, Raft, StateMachine, Term};
 
 /// A property that does not hold.
@@ -146,7 +149,8 @@ impl<S: StateMachine> Monitor<S> {
             self.welcome(id, seen)?;
         }
         self.compare_commit(id, node, seen)?;
-        seen.configured.check(id, node)
+        seen.configured.check(id, node)?;
+        witnesses::check(id, node)
     }
 
     /// Takes over what is new in the node's log.
@@ -161,7 +165,7 @@ impl<S: StateMachine> Monitor<S> {
             seen.truncations = node.log.truncations();
             let log = node.entries(LogIndex::new(1), usize::MAX);
             let kept = seen.log[seen.base..].iter().zip(log);
-            let same = seen.base + kept.take_while(|(a, b)| ***a == **b).count();
+            let same = seen.base + kept.take_while(|(a, b)| agree(a, b)).count();
             if same < seen.log.len() && seen.leads && node.is_leader() && seen.term == node.term() {
                 let what = format!("{id} dropped {:?} while it led", seen.log[same].position());
                 return violated(LEADER_APPEND_ONLY, what);
@@ -177,6 +181,7 @@ impl<S: StateMachine> Monitor<S> {
         for entry in node.entries(first_new, usize::MAX) {
             let before = seen.log.last().map_or(Term::ZERO, |last| last.term);
             seen.log.push(self.match_entry(id, entry, before)?);
+            witnesses::check_entry(id, node, entry)?;
             if let Some(before) = seen.configured.push(entry) {
                 let what =
                     format!("{id} holds {entry:?}, and the configuration before is {before}");
@@ -257,12 +262,15 @@ impl<S: StateMachine> Monitor<S> {
             self.entries.resize_with(place + 1, Vec::new);
         }
         let here = &mut self.entries[place];
-        let Some(known) = here.iter().find(|known| known.entry.term == entry.term) else {
+        let Some(known) = here.iter_mut().find(|known| known.entry.term == entry.term) else {
             let entry = Arc::new(entry.clone());
             here.push(Known { entry: Arc::clone(&entry), before });
             return Ok(entry);
         };
-        if *known.entry != *entry {
+        if agrees_more(&known.entry, entry) {
+            known.entry = Arc::new(entry.clone());
+        }
+        if !agree(&known.entry, entry) {
             let what = format!("{id} holds {entry:?}, another node held {:?}", known.entry);
             return violated(LOG_MATCHING, what);
         }
@@ -294,7 +302,8 @@ impl<S: StateMachine> Monitor<S> {
         let upto = node.commit_index().since(LogIndex::ZERO);
         for place in from..upto {
             let entry = &seen.log[place];
-            match self.committed.get(place) {
+            match self.committed.get_mut(place) {
+                Some((first, _)) if agrees_more(first, entry) => *first = Arc::clone(entry),
                 Some((first, _)) if same(first, entry) => {}
                 Some((first, _)) => {
                     let what = format!("{id} commits {entry:?}, another node {first:?}");
@@ -382,7 +391,7 @@ fn complete<C: Eq + std::fmt::Debug>(
 }
 
 fn same<C: Eq>(a: &Arc<Entry<C>>, b: &Arc<Entry<C>>) -> bool {
-    Arc::ptr_eq(a, b) || a == b
+    Arc::ptr_eq(a, b) || agree(a, b)
 }
 
 fn violated<T>(guarantee: &'static str, what: String) -> Result<T, Violation> {

@@ -16,7 +16,8 @@ use crate::reads::Reads;
 use crate::request::Event;
 use crate::session::Submission;
 use crate::transfer::Transfer;
-use crate::{Config, Error, LogIndex, Position, Round, SessionId, StateMachine, Term};
+use crate::witness::Goal;
+use crate::{Config, Error, Kind, LogIndex, Position, Round, SessionId, StateMachine, Term};
 
 /// What a leader knows.
 #[derive(Clone)]
@@ -34,6 +35,10 @@ pub(crate) struct Leadership {
     pub(crate) change: Option<Ongoing>,
     /// When each member, by its place, was heard from in this term; its own is not used.
     pub(crate) heard: Vec<Timestamp>,
+    /// When it began.
+    pub(crate) began: Timestamp,
+    /// For each member, by its place, where it is to come: see [`witness`](crate::witness).
+    pub(crate) goals: Vec<Goal>,
     pub(crate) reads: Reads,
     /// Whether it must not hold a lease in this term any more.
     pub(crate) lease_void: bool,
@@ -164,14 +169,19 @@ impl<S: StateMachine> Raft<S> {
         let count = self.members.count();
         let arrived = self.take_follower_reads();
         self.fail_handover();
+        let configuration = self.configuration();
+        let unknown = |node| Progress::unknown(last, configuration.kind(node));
+        let followers = self.members.iter().map(unknown).collect();
         self.part = Part::Leader(Box::new(Leadership {
             first: last.next(),
             heartbeat_at: now.monotonic + self.config.heartbeat,
-            followers: vec![Progress::unknown(last); count],
+            followers,
             targets: self.log.seated().everyone.clone(),
             departing: Vec::new(),
             change: None,
             heard: vec![now.monotonic; count],
+            began: now.monotonic,
+            goals: vec![Goal { index: last.next(), since: now.monotonic }; count],
             reads: Reads { arrived, ..Reads::default() },
             lease_void: false,
             transfer: None,
@@ -214,6 +224,9 @@ impl<S: StateMachine> Raft<S> {
         if term != self.term {
             return;
         }
+        if outcome == Appended::Misfit {
+            return self.on_misfit(place);
+        }
         let last = self.log.last_index();
         let Part::Leader(leadership) = &mut self.part else { return };
         let follower = &mut leadership.followers[place];
@@ -226,7 +239,10 @@ impl<S: StateMachine> Raft<S> {
                 let agree = self.log.agree_at_most(hint.index.min(prev.prev()), hint.term);
                 follower.refused(prev, agree.index);
             }
-            Appended::Matched(_) | Appended::Refused { .. } | Appended::Stale => {
+            Appended::Matched(_)
+            | Appended::Refused { .. }
+            | Appended::Stale
+            | Appended::Misfit => {
                 self.counts.dropped += 1;
                 return;
             }
@@ -274,13 +290,15 @@ impl<S: StateMachine> Raft<S> {
     ///
     /// Ungated: the entries may leave before they are on this node's own disk, since it counts
     /// itself only once they are (§10.2.1 of the thesis). Its term is durable since its election.
-    pub(crate) fn replicate<P, E>(&mut self, out: &mut Out<S, P, E>) {
+    pub(crate) fn replicate<P, E>(&mut self, now: Now, out: &mut Out<S, P, E>) {
         let Part::Leader(leadership) = &mut self.part else { return };
         let (term, commit, round) = (self.term, self.commit, leadership.reads.round);
         let (log, config) = (&self.log, &self.config);
         let last = log.last_index();
-        let append = |prev: Position, entries: Entries<S::Command>| {
-            Message::Append(Append { term, prev, entries, commit, round })
+        let (whom, ends) = ((log.seated(), &*self.peers, self.place), (last, log.durable()));
+        let witnessed = leadership.witnessed_upto(now, whom, ends, config);
+        let append = |kind, prev: Position, entries: Entries<S::Command>| {
+            Message::Append(Append { term, prev, entries, commit, round, kind })
         };
         // Followers that lack the same are sent the same.
         let mut batch = None;
@@ -288,24 +306,27 @@ impl<S: StateMachine> Raft<S> {
         for &place in targets.iter().filter(|&&place| place != self.place) {
             let follower = &mut followers[place];
             let to = self.members.as_slice()[place];
-            let due = follower.due;
-            if let Some(transfer) = follower.transfer(log.base(), self.snapshot.as_ref()) {
-                transfer.send(to, (term, round), due, out);
+            let (due, kind) = (follower.due, follower.kind);
+            let last = if kind == Kind::Full { last } else { witnessed };
+            let snapshot = || self.snapshot.as_ref().map(|held| held.of_kind(kind, log));
+            if let Some(transfer) = follower.transfer(log.base(), snapshot) {
+                transfer.send(to, (term, round, kind), due, out);
                 follower.due = false;
                 continue;
             }
             let window = (config.inflight_max, config.inflight_bytes_max);
             while follower.next <= last && follower.may_send(window) {
                 let first = follower.next;
-                let known = batch.take_if(|batch: &mut Batch<_>| batch.first == first);
+                let end = (first, last, kind);
+                let known = batch.take_if(|batch: &mut Batch<_>| batch.end == end);
                 let batch =
-                    batch.insert(known.unwrap_or_else(|| Batch::from::<S>(first, log, config)));
-                out.send_now(to, append(batch.prev, batch.entries.clone()));
+                    batch.insert(known.unwrap_or_else(|| Batch::from::<S>(end, log, config)));
+                out.send_now(to, append(kind, batch.prev, batch.entries.clone()));
                 follower.sent(batch.count, batch.bytes);
                 follower.due = false;
             }
             if follower.due {
-                out.send_now(to, append(before(log, follower.next), Entries::default()));
+                out.send_now(to, append(kind, before(log, follower.next), Entries::default()));
                 follower.sent(0, 0);
                 follower.due = false;
             }
@@ -322,7 +343,8 @@ fn before<C>(log: &Log<C>, next: LogIndex) -> Position {
 
 /// What one append carries.
 struct Batch<C> {
-    first: LogIndex,
+    /// From where on, up to where at most, and to whom.
+    end: (LogIndex, LogIndex, Kind),
     prev: Position,
     entries: Entries<C>,
     count: usize,
@@ -331,14 +353,16 @@ struct Batch<C> {
 }
 
 impl<C> Batch<C> {
-    /// As much from `first` on as one append may carry; at least one entry, if there is one.
+    /// As much from `first` on, up to `last`, as one append may carry to a member of that kind; at least
+    /// one entry, if there is one.
     fn from<S: StateMachine<Command = C>>(
-        first: LogIndex,
+        (first, last, kind): (LogIndex, LogIndex, Kind),
         log: &Log<C>,
         config: &Config<S>,
     ) -> Self {
         let (mut count, mut bytes) = (0, 0_usize);
-        'full: for entries in log.slices(first, config.entries_max) {
+        let count_max = config.entries_max.min(last.next().since(first));
+        'full: for entries in log.slices(first, count_max) {
             for entry in entries {
                 let more = bytes.saturating_add(payload_size::<S>(&entry.payload));
                 if count > 0 && more > config.append_bytes_max {
@@ -347,7 +371,12 @@ impl<C> Batch<C> {
                 (count, bytes) = (count + 1, more);
             }
         }
-        Self { first, prev: before(log, first), entries: log.share(first, count), count, bytes }
+        let (prev, shared) = (before(log, first), log.share(first, count));
+        let (entries, bytes) = match kind {
+            Kind::Full => (shared, bytes),
+            Kind::Witness => (shared.withheld(), 0),
+        };
+        Self { end: (first, last, kind), prev, entries, count, bytes }
     }
 }
 

@@ -70,6 +70,12 @@
 //! that the others make. For this the nodes that found a cluster must all have met, once, before its
 //! first election. When a majority is lost for good, those who are left go on by hand: [`recovery`].
 //!
+//! Where two copies of the data are enough, and a third voter is needed only to break ties, that may be a
+//! [`witness`]: it votes and acknowledges, keeps of every entry its place and its term, and never leads
+//! ([`Config::with_witnesses`], [`Change::AddWitness`]). Two full replicas and a witness survive the loss
+//! of any one of the three, as three full replicas do; but what is written while one full replica is away
+//! is on the disk of the other alone, and service waits for that one if it goes too.
+//!
 //! # What is promised
 //! | guarantee | |
 //! |---|---|
@@ -77,7 +83,7 @@
 //! | leader append-only, log matching, leader completeness, state-machine safety | figure 3 |
 //! | linearizability | of writes, of [`Request::Read`], and of reads at [`ReadLevel::Index`] and [`ReadLevel::Follower`]; at [`ReadLevel::Lease`] while clocks drift no further apart than [was said](Config::with_lease) |
 //! | exactly-once | a command sent in a session takes effect once, however often it is sent |
-//! | durability | what was acknowledged survives any crash, of all nodes too, and the loss of disks, of fewer than half of the voters at a time; of the others, while they keep what they synced |
+//! | durability | what was acknowledged survives any crash, of all nodes too, and the loss of disks, of fewer than half of the voters at a time; of the others, while they keep what they synced. With [witnesses](witness), of no full replica while the others are away |
 //! | availability | with a majority up and connected, and delays well below the election timeout |
 //!
 //! # What is not
@@ -184,6 +190,7 @@ mod reads;
 mod renewal;
 mod request;
 mod transfer;
+pub mod witness;
 
 pub mod invariants;
 mod mutants;
@@ -203,7 +210,7 @@ pub use cluster::many::GroupId;
 pub use config::Config;
 pub use configuration::{Change, Configuration, Misstep, Step};
 pub use entries::{Entries, EntriesIter};
-pub use error::Error;
+pub use error::{Error, WitnessRefusal};
 pub use group::{Builder, Group, Groups, GroupsBuilder};
 pub use id::{LogIndex, Position, Round, Sequence, SessionId, Term};
 pub use identity::{Disk, Identity, Life, Papers};
@@ -220,6 +227,7 @@ pub use request::{Event, ReadLevel, Reply, Request, Response, Settled};
 pub use session::Submission;
 pub use snapshot::{Chunk, Image, Part, Snapshot, SnapshotId, Unreadable};
 pub use status::{Recognition, Status};
+pub use witness::Kind;
 
 /// Compiles and runs the examples of the README.
 #[cfg(doctest)]

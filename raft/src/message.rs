@@ -10,7 +10,7 @@ use crate::configuration::Configuration;
 use crate::entries::Entries;
 use crate::session::Submission;
 use crate::snapshot::{Chunk, SnapshotId};
-use crate::{Disk, Identity, LogIndex, Papers, Position, Round, SessionId, Term};
+use crate::{Disk, Identity, Kind, LogIndex, Papers, Position, Round, SessionId, Term};
 
 /// One entry of the log. Shared, in [`Entries`], between the log, the messages and the disk.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub enum Payload<C> {
     Close(SessionId),
     /// Who takes part from here on, committed or not (§6).
     Configuration(Arc<Configuration>),
+    /// Something that a [witness](Kind::Witness) is not told. In the logs of witnesses only.
+    Withheld,
 }
 
 impl<C> Payload<C> {
@@ -56,7 +58,11 @@ impl<C> Payload<C> {
         match self {
             Self::Command(command) => Some(command),
             Self::Submit(submission) => Some(&submission.command),
-            Self::Noop | Self::Open { .. } | Self::Close(_) | Self::Configuration(_) => None,
+            Self::Noop
+            | Self::Open { .. }
+            | Self::Close(_)
+            | Self::Configuration(_)
+            | Self::Withheld => None,
         }
     }
 }
@@ -243,6 +249,8 @@ pub struct Append<C> {
     pub commit: LogIndex,
     /// The latest round of reading that the leader has begun.
     pub round: Round,
+    /// What the leader takes the receiver for.
+    pub kind: Kind,
 }
 
 /// What came of an append.
@@ -260,6 +268,9 @@ pub enum Appended {
     },
     /// The sender's term is over; the follower's is in the message.
     Stale,
+    /// The follower's disk is not of the kind that the leader takes it for, with an append or a part of a
+    /// snapshot. Nothing was appended.
+    Misfit,
 }
 
 /// The body of [`Message::Install`].
@@ -275,6 +286,8 @@ pub struct Install {
     pub chunk: Chunk,
     /// The latest round of reading that the leader has begun.
     pub round: Round,
+    /// What the leader takes the receiver for: a witness's snapshot holds no state.
+    pub kind: Kind,
 }
 
 /// What came of a part of a snapshot.

@@ -147,6 +147,18 @@ pub enum Mutant {
     AnswersOutsiders,
     /// A follower leaves a leader that may hold a lease when it is told that its process has ended.
     HintsBreakLeases,
+    /// A witness stands for election.
+    WitnessStands,
+    /// A change makes witnesses of more than half of the voters.
+    AnyNumberOfWitnesses,
+    /// A witness votes for whoever asks first, however short its log.
+    WitnessVotesForAll,
+    /// A leader sends witnesses what no other full replica holds.
+    WitnessesFirst,
+    /// A leader sends witnesses what is on no disk of a full replica.
+    WitnessesBeforeDisks,
+    /// A witness becomes a full replica on the disk that lacks the commands.
+    PromotesInPlace,
     /// No bug: a leader is heard twice as often.
     HeartbeatsTwiceAsOften,
     /// No bug: a new leader begins its term with two empty entries.
@@ -156,7 +168,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 70] = [
+    pub const ALL: [Self; 76] = [
         Self::VotesTwice,
         Self::VotesBeforeDurable,
         Self::NoUpToDateCheck,
@@ -227,14 +239,20 @@ impl Mutant {
         Self::RenewsTooSoon,
         Self::AnswersOutsiders,
         Self::HintsBreakLeases,
+        Self::WitnessStands,
+        Self::AnyNumberOfWitnesses,
+        Self::WitnessVotesForAll,
+        Self::WitnessesFirst,
+        Self::WitnessesBeforeDisks,
+        Self::PromotesInPlace,
     ];
 
     /// Those that only this crate's own tests look for: what they cost is time, peace, or a margin of a
     /// promise about clocks, or it takes a transfer or a learner, for which the suite's clients never
     /// ask, a session that is in a snapshot, a snapshot damaged on its way or in the place of a log that
-    /// conflicts with it, or a disk that is lost, renewed or copied.
+    /// conflicts with it, a disk that is lost, renewed or copied, or witnesses.
     #[cfg(feature = "mutants")]
-    pub const OWN: [Self; 36] = [
+    pub const OWN: [Self; 42] = [
         Self::PreVoteRaisesTerm,
         Self::PreVoteResetsTimer,
         Self::PreVoteHidesTerm,
@@ -271,6 +289,12 @@ impl Mutant {
         Self::RenewsTooSoon,
         Self::AnswersOutsiders,
         Self::HintsBreakLeases,
+        Self::WitnessStands,
+        Self::AnyNumberOfWitnesses,
+        Self::WitnessVotesForAll,
+        Self::WitnessesFirst,
+        Self::WitnessesBeforeDisks,
+        Self::PromotesInPlace,
     ];
 
     /// All but [`OWN`](Self::OWN).

@@ -158,6 +158,8 @@ pub(crate) struct Counts {
     pub(crate) repeats: u64,
     /// Votes that this node did not give because it has not met the other founders.
     pub(crate) withheld: u64,
+    /// What leaders sent who took this node's disk for one of the other kind.
+    pub(crate) misfits: u64,
     /// Promises of copies of a disk, or of a disk as it was earlier.
     pub(crate) impostors: u64,
     /// Messages that make no sense: from strangers, malformed, or against what is committed.
@@ -271,6 +273,7 @@ impl<S: StateMachine> Raft<S> {
                 if !crate::follower::is_sequel(self.log.last(), &entries, self.term) {
                     return Err(format!("entries that do not follow {:?}", self.log.last()));
                 }
+                self.refuse_lack(&entries)?;
                 self.log.extend(entries);
             }
             Record::Papers(papers) => {
@@ -425,7 +428,7 @@ impl<S: StateMachine> Raft<S> {
             self.save_entries(out);
             self.confirm_reads(now, out);
             self.part_from_departed(now);
-            self.replicate(out);
+            self.replicate(now, out);
             self.renew_term(now, out);
             self.retire(now, out);
             self.tell_target(now, out);
@@ -489,7 +492,7 @@ impl<S: StateMachine> Raft<S> {
         let backwards = planted.is(Mutant::AppliesBackwards);
         let mut apply = |entry: &Entry<S::Command>| {
             let index = entry.index;
-            if matches!(entry.payload, Payload::Noop) {
+            if matches!(entry.payload, Payload::Noop | Payload::Withheld) {
                 return;
             }
             let request = match self.proposals.front() {
@@ -502,7 +505,7 @@ impl<S: StateMachine> Raft<S> {
             };
             let request = request.map(|(_, request)| request);
             match &entry.payload {
-                Payload::Noop => {}
+                Payload::Noop | Payload::Withheld => {}
                 Payload::Command(command) => {
                     self.grown += S::size_of(command) as u64;
                     let output = self.machine.apply(index, command);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::install::Transfer;
-use crate::{LogIndex, Round};
+use crate::{Kind, LogIndex, Round};
 
 /// How far one follower has come, as its leader sees it.
 ///
@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     /// Whether it takes no part any more, holds the entry that says so, and was told that this is
     /// committed.
     pub(crate) told: bool,
+    /// What it is taken for.
+    pub(crate) kind: Kind,
 }
 
 #[derive(Debug, Clone, Hash)]
@@ -49,7 +51,7 @@ pub(crate) enum Pace {
 
 impl Progress {
     /// Of a follower that nothing is known of, for a leader whose log ends at `last`.
-    pub(crate) fn unknown(last: LogIndex) -> Self {
+    pub(crate) fn unknown(last: LogIndex, kind: Kind) -> Self {
         Self {
             matched: LogIndex::ZERO,
             next: last.next(),
@@ -58,6 +60,7 @@ impl Progress {
             due: true,
             silent: 0,
             told: false,
+            kind,
         }
     }
 

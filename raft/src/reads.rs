@@ -113,8 +113,8 @@ impl<S: StateMachine> Raft<S> {
     /// everything does.
     ///
     /// # Errors
-    /// [`Error::NotLeader`] and [`Error::Overloaded`], and [`Error::NoSuchMember`] at a node that takes
-    /// no part; nothing is done then.
+    /// [`Error::NotLeader`] and [`Error::Overloaded`], [`Error::NoSuchMember`] at a node that takes
+    /// no part, and [`Error::Witness`] at a witness; nothing is done then.
     pub fn read(&mut self, now: Now, request: RequestId, level: ReadLevel) -> Result<(), Error> {
         match level {
             ReadLevel::Index => self.read_index(now, request),
@@ -124,6 +124,7 @@ impl<S: StateMachine> Raft<S> {
             }
             ReadLevel::Follower if self.is_leader() => self.read_index(now, request),
             ReadLevel::Follower => {
+                self.serves_queries()?;
                 if self.leader.is_none() {
                     return Err(self.no_follower_read());
                 }
@@ -134,6 +135,7 @@ impl<S: StateMachine> Raft<S> {
                 Ok(())
             }
             ReadLevel::Local => {
+                self.serves_queries()?;
                 self.settled.push(Settled::Readable { request });
                 Ok(())
             }

@@ -8,7 +8,9 @@
 //!    of the old configuration runs *and hears none of the survivors*, it serves on, and what it
 //!    acknowledges is lost later.
 //! 2. [`open`](Survivor::open) each one's store and read its [`Survey`]. Choose the one whose
-//!    [`last`](Survey::last) is greatest, as an election would: by term, then by index (§5.4.1).
+//!    [`last`](Survey::last) is greatest, as an election would: by term, then by index (§5.4.1). A
+//!    [witness](crate::Kind::Witness) cannot be chosen; one whose log goes further than that of the chosen
+//!    shows that something is lost, and is best wiped and renewed.
 //! 3. On that one alone, call [`go_on_with`](Survivor::go_on_with), naming all that are to go on, itself
 //!    among them. Start those nodes as ever.
 //! 4. The lost ones, should they turn up, are best wiped, and then [added](crate::Change::AddVoter) as
@@ -86,6 +88,20 @@ pub enum RecoveryError {
         node: NodeId,
         /// The latest configuration.
         configuration: Box<Configuration>,
+    },
+    /// The store is a witness's: what is in its log, only the full replicas know. Nothing was done.
+    #[error("{node} is a witness, expected a full replica to go on with")]
+    Witness {
+        /// Whose.
+        node: NodeId,
+    },
+    /// More than half of those that are to go on are witnesses. Nothing was done.
+    #[error("{witnesses} of {voters} to go on with are witnesses, expected at most half")]
+    TooManyWitnesses {
+        /// How many are.
+        witnesses: usize,
+        /// Of how many.
+        voters: usize,
     },
     /// There are no more generations, which no cluster lives to see. Nothing was done.
     #[error("{term} is of the last generation")]
@@ -166,7 +182,8 @@ impl<S: StateMachine, T: Store<Record<S::Command>>> Survivor<S, T> {
     ///
     /// # Errors
     /// [`RecoveryError::Empty`], [`RecoveryError::NotKept`], [`RecoveryError::NoVoter`],
-    /// [`RecoveryError::LastGeneration`] and [`RecoveryError::Store`].
+    /// [`RecoveryError::Witness`], [`RecoveryError::TooManyWitnesses`], [`RecoveryError::LastGeneration`]
+    /// and [`RecoveryError::Store`].
     pub fn go_on_with(mut self, keep: &[NodeId]) -> Result<Configuration, RecoveryError> {
         let Survey { node, disk, term, last, configuration, .. } = self.survey();
         if last.index == LogIndex::ZERO {
@@ -179,6 +196,9 @@ impl<S: StateMachine, T: Store<Record<S::Command>>> Survivor<S, T> {
             let configuration = Box::new(configuration);
             return Err(RecoveryError::NoVoter { node, configuration });
         }
+        if self.node.is_witness() {
+            return Err(RecoveryError::Witness { node });
+        }
         let Some(term) = term.next_generation() else {
             return Err(RecoveryError::LastGeneration { term });
         };
@@ -188,6 +208,10 @@ impl<S: StateMachine, T: Store<Record<S::Command>>> Survivor<S, T> {
             false => configuration.outgoing_disk(other),
         };
         let next = Configuration::of(keep.iter().copied()).named(known);
+        let next = next.witnessed(configuration.witnesses());
+        if let Some((witnesses, voters)) = next.too_many_witnesses() {
+            return Err(RecoveryError::TooManyWitnesses { witnesses, voters });
+        }
         let payload = Payload::Configuration(Arc::new(next.clone()));
         let entry = Entry { term, index: last.index.next(), payload };
         self.store.append(Record::Ballot { term, vote: None })?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use cluster::{NodeId, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::{Disk, LogIndex, Term};
+use crate::{Disk, Kind, LogIndex, Term};
 
 /// How a cluster knows one of its nodes: by its name, and by its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Status {
     pub disk: Disk,
     /// How the cluster knows it.
     pub recognition: Recognition,
+    /// What it keeps of the log.
+    pub kind: Kind,
     /// The part it plays.
     pub role: Role,
     /// The term it is in.

@@ -13,7 +13,7 @@ use crate::message::Message;
 use crate::mutants::Mutant;
 use crate::node::{Out, Part, Raft};
 use crate::request::Settled;
-use crate::{Error, StateMachine, Term};
+use crate::{Error, Kind, StateMachine, Term, WitnessRefusal};
 
 /// A transfer under way, as the leader knows it.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +51,8 @@ impl<S: StateMachine> Raft<S> {
     /// Leases are given up for the rest of the term, whatever becomes of it.
     ///
     /// # Errors
-    /// [`Error::NotLeader`], [`Error::Transferring`] if it hands over already, and
-    /// [`Error::NoSuchMember`]; nothing is done then.
+    /// [`Error::NotLeader`], [`Error::Transferring`] if it hands over already,
+    /// [`Error::NoSuchMember`], and [`Error::Witness`] if `to` is one; nothing is done then.
     pub fn transfer(
         &mut self,
         now: Now,
@@ -69,7 +69,8 @@ impl<S: StateMachine> Raft<S> {
         let configuration = &self.log.seated().configuration;
         let voters = configuration.voters();
         let furthest = || {
-            let voters = voters.iter().filter_map(|&voter| self.members.index_of(voter));
+            let full = voters.iter().filter(|&&voter| configuration.kind(voter) == Kind::Full);
+            let voters = full.filter_map(|&voter| self.members.index_of(voter));
             let others = voters.filter(|&place| place != own);
             // Of those equally far, whoever was heard last; of those, the first. When somebody was
             // heard matters to nothing else where both of these are off.
@@ -84,6 +85,9 @@ impl<S: StateMachine> Raft<S> {
             others.rev().max_by_key(key).map(|place| self.members.as_slice()[place])
         };
         let to = to.or_else(furthest).ok_or(Error::NoSuchMember)?;
+        if configuration.kind(to) == Kind::Witness {
+            return Err(Error::Witness(WitnessRefusal::NoReplica { node: to }));
+        }
         let place = self.members.index_of(to).filter(|_| voters.contains(&to));
         let place = place.ok_or(Error::NoSuchMember)?;
         if place == own {

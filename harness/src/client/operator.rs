@@ -19,10 +19,32 @@ const CONTENT: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::
 ///
 /// Never more than one is out: so many nodes as a majority of all and one more serve at any moment,
 /// between two memberships too.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Operator {
+    /// Who is never taken out.
+    stays: fn(NodeId) -> bool,
     /// What is left to do, the last first, since everything was repaired.
     left: Option<Vec<Membership>>,
+}
+
+impl Operator {
+    /// One that takes nobody out who `stays`.
+    pub(crate) fn new(stays: fn(NodeId) -> bool) -> Self {
+        Self { stays, left: None }
+    }
+
+    /// Everybody votes, or everybody but one, or one on another disk.
+    fn drawn(&self, members: &[NodeId], rng: &mut Rng) -> Membership {
+        let place = rng.index(members.len());
+        let mut voters = members.to_vec();
+        match rng.below(4) {
+            0 => return Membership::Renewed(members[place]),
+            1 => {}
+            _ if voters.len() == 1 || (self.stays)(members[place]) => {}
+            _ => drop(voters.remove(place)),
+        }
+        Membership::Voters(voters)
+    }
 }
 
 /// What is left to do once everything is repaired, the last first.
@@ -31,24 +53,11 @@ fn restored(members: &[NodeId]) -> Vec<Membership> {
     renewed.chain([Membership::Voters(members.to_vec())]).collect()
 }
 
-/// Everybody votes, or everybody but one, or one on another disk.
-fn drawn(members: &[NodeId], rng: &mut Rng) -> Membership {
-    let place = rng.index(members.len());
-    let mut voters = members.to_vec();
-    match rng.below(4) {
-        0 => return Membership::Renewed(members[place]),
-        1 => {}
-        _ if voters.len() == 1 => {}
-        _ => drop(voters.remove(place)),
-    }
-    Membership::Voters(voters)
-}
-
 impl Habit for Operator {
     fn next(&mut self, context: &mut Context<'_>, rng: &mut Rng) -> Next {
         let members = context.members;
         if context.history.healed.is_none() {
-            return Next::Call(Op::Change(drawn(members, rng)));
+            return Next::Call(Op::Change(self.drawn(members, rng)));
         }
         let left = self.left.get_or_insert_with(|| restored(members));
         match left.last() {

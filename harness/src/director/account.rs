@@ -131,8 +131,10 @@ impl Account {
             Fault::PowerLoss => {
                 self.paused.clear();
                 self.armed.clear();
-                self.down.extend(&self.members);
-                self.fired += 1;
+                // For each that ran it is a crash.
+                for &node in &self.members {
+                    self.fired += u32::from(self.down.insert(node));
+                }
             }
             Fault::Partition { .. } | Fault::Cut { .. } => self.fired += 1,
             Fault::Links(links) => {

@@ -63,7 +63,8 @@ fn says(response: &Response<Cell>) -> Says {
             | Error::ChangeInProgress
             | Error::NotCaughtUp
             | Error::UnfitMember
-            | Error::LastVoter,
+            | Error::LastVoter
+            | Error::Witness(_),
         ) => Says::Refused,
     }
 }

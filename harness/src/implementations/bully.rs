@@ -32,6 +32,7 @@ pub fn with(config: Config) -> Implementation {
         workload: Workload::Elections,
         reads: &[],
         reconfigures: false,
+        witness: |_| false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,

@@ -45,6 +45,7 @@ pub fn with(config: Config) -> Implementation {
         workload: Workload::Locks,
         reads: &[],
         reconfigures: false,
+        witness: |_| false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,

@@ -41,6 +41,7 @@ pub fn with(config: Config) -> Implementation {
         workload: Workload::Registers,
         reads: &[],
         reconfigures: false,
+        witness: |_| false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: |nodes| nodes.saturating_sub(1),

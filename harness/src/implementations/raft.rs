@@ -1,6 +1,7 @@
 //! `raft`, with a state machine of registers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::raft::invariants::Monitor;
@@ -8,7 +9,7 @@ use ::raft::{
     Change, Config, Error, Image, LogIndex, Raft, ReadLevel, Reply, Request, Response, Sequence,
     SessionId, StateMachine, Submission,
 };
-use cluster::Digest;
+use cluster::{Digest, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::guarantee::{Guarantee, Violation};
@@ -57,6 +58,7 @@ pub fn with(config: Config<Registers>) -> Implementation {
         workload: Workload::Registers,
         reads: &[ReadPath::Usual, ReadPath::Lease, ReadPath::Follower],
         reconfigures: true,
+        witness: |_| false,
         worlds: NODE_WORLDS,
         nodes: 5,
         service_needs: majority,
@@ -64,6 +66,29 @@ pub fn with(config: Config<Registers>) -> Implementation {
         start: start_with::<Registry>(config),
         serve: None,
     }
+}
+
+/// Raft with as many witnesses as it takes: every other node.
+pub fn witnessed() -> Implementation {
+    let sized = |nodes: usize| {
+        let witnesses = (1..).take(nodes).map(NodeId::new).filter(|&node| is_witness(node));
+        config().with_lease(DRIFT_PPM).with_witnesses(witnesses)
+    };
+    Implementation {
+        name: "raft-witness",
+        summary: "two of five voters hold no commands; service may wait for a disk that is down",
+        witness: is_witness,
+        // An entry may be on one full replica only, if the others are away when it is written; whichever
+        // that is, nobody goes on without it.
+        service_needs: |nodes| nodes,
+        start: Arc::new(move |setting| start_with::<Registry>(sized(setting.nodes))(setting)),
+        ..with(config())
+    }
+    .among_processes_each::<Registry>(sized)
+}
+
+fn is_witness(node: NodeId) -> bool {
+    node.get().is_multiple_of(2)
 }
 
 /// A few registers, and a digest of every write that made them what they are.
@@ -194,7 +219,8 @@ impl Pattern for Registry {
                 | Error::ChangeInProgress
                 | Error::NotCaughtUp
                 | Error::UnfitMember
-                | Error::LastVoter,
+                | Error::LastVoter
+                | Error::Witness(_),
             ) => Err(Refusal::Unavailable),
         }
     }

@@ -49,6 +49,7 @@ pub fn etcd() -> Result<Implementation, Absent> {
         workload: Workload::Registers,
         reads: &[],
         reconfigures: false,
+        witness: |_| false,
         worlds: &[World::Net],
         nodes: 3,
         service_needs: majority,

@@ -62,6 +62,7 @@ pub fn openraft() -> Implementation {
         workload: Workload::Registers,
         reads: &[],
         reconfigures: false,
+        witness: |_| false,
         worlds: &[World::Threads],
         nodes: 5,
         service_needs: majority,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::WitnessRefusal;
+
 /// Why a call brought no result. Each variant says what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -40,6 +42,9 @@ pub enum CallError {
     /// After the change nobody would vote. Nothing was done.
     #[error("nobody would vote; nothing was done")]
     LastVoter,
+    /// It is not for witnesses, or there would be too many. Nothing was done.
+    #[error("{0}; nothing was done")]
+    Witness(WitnessRefusal),
     /// A leader may have taken it, and what became of it was not to be learnt before its deadline; or
     /// its session ended before that. It may have had an effect, or may have one yet.
     #[error("a leader may have taken the call, which had no answer within {waited:?}")]
@@ -59,7 +64,8 @@ impl CallError {
             | Self::NoSuchMember
             | Self::NotCaughtUp
             | Self::UnfitMember
-            | Self::LastVoter => true,
+            | Self::LastVoter
+            | Self::Witness(_) => true,
             Self::Unknown { .. } => false,
         }
     }

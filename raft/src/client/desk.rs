@@ -110,7 +110,8 @@ impl<S: StateMachine> Desk<S> {
             | CallError::NoSuchMember
             | CallError::NotCaughtUp
             | CallError::UnfitMember
-            | CallError::LastVoter => Err(error),
+            | CallError::LastVoter
+            | CallError::Witness(_) => Err(error),
         };
         waiting.into_iter().for_each(|it| it.resume(verdict));
     }

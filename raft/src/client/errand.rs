@@ -11,7 +11,7 @@ use crate::client::call::CallError;
 use crate::client::desk::{Desk, Waiter};
 use crate::client::ledger::{Slot, Take};
 use crate::client::task::Task;
-use crate::{Error, Reply, Request, Response, StateMachine};
+use crate::{Error, Reply, Request, Response, StateMachine, WitnessRefusal};
 
 /// How long one node may be silent before the same is asked of another, where that does no harm;
 /// doubled each time, lest a cluster that is slow for being overloaded be asked for more and more.
@@ -259,6 +259,13 @@ impl<S: StateMachine, T: Send + 'static> Errand<S, T> {
             Error::NotCaughtUp => self.fail(state, CallError::NotCaughtUp),
             Error::UnfitMember => self.fail(state, CallError::UnfitMember),
             Error::LastVoter => self.fail(state, CallError::LastVoter),
+            // Another node can answer.
+            Error::Witness(WitnessRefusal::NoReplica { node })
+                if node == state.search.node() && state.task.only().is_none() =>
+            {
+                self.turned_away(state, None)
+            }
+            Error::Witness(refusal) => self.fail(state, CallError::Witness(refusal)),
             Error::NotTransferred => {
                 state.doubtful = true;
                 self.fail(state, self.unavailable())

@@ -40,11 +40,9 @@ impl<S: StateMachine> Raft<S> {
                 Ok(()) => self.queries.push_back((id, query)),
                 Err(error) => out.respond_now(id, Err(error)),
             },
-            Request::ReadLocal(query) => {
-                out.respond_now(id, Ok(Reply::Answer(self.machine.query(&query))));
-            }
-            Request::ReadAt(ReadLevel::Local, query) => {
-                out.respond_now(id, Ok(Reply::Answer(self.machine.query(&query))));
+            Request::ReadLocal(query) | Request::ReadAt(ReadLevel::Local, query) => {
+                let answer = self.serves_queries().map(|()| self.machine.query(&query));
+                out.respond_now(id, answer.map(Reply::Answer));
             }
             Request::ReadAt(level, query) => match self.read(now, id, level) {
                 Ok(()) => self.queries.push_back((id, query)),
@@ -61,7 +59,8 @@ impl<S: StateMachine> Raft<S> {
                 }
             }
             Request::Committed { from, max } => {
-                out.respond_now(id, Ok(Reply::Committed(self.committed(from, max))));
+                let entries = self.serves_queries().map(|()| self.committed(from, max));
+                out.respond_now(id, entries.map(Reply::Committed));
             }
             Request::Status => out.respond_now(id, Ok(Reply::Status(Box::new(self.status())))),
         }
@@ -200,8 +199,10 @@ impl<S: StateMachine> Node for Raft<S> {
             ("disk replaced", u64::from(self.recognition() == Recognition::Replaced)),
             ("votes withheld", self.counts.withheld),
             ("impostors ignored", self.counts.impostors),
+            ("taken for the other kind", self.counts.misfits),
             ("voters", self.configuration().voters().len() as u64),
             ("learners", self.configuration().learners().len() as u64),
+            ("witnesses", self.configuration().witnesses().len() as u64),
         ]
     }
 
@@ -242,7 +243,8 @@ impl<S: StateMachine> Node for Raft<S> {
                 | Error::ChangeInProgress
                 | Error::NotCaughtUp
                 | Error::UnfitMember
-                | Error::LastVoter,
+                | Error::LastVoter
+                | Error::Witness(_),
             ) => None,
         }
     }

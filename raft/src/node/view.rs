@@ -6,7 +6,7 @@ use crate::configuration::Configuration;
 use crate::entries::Entries;
 use crate::message::Entry;
 use crate::node::{Part, Raft};
-use crate::{LogIndex, Position, StateMachine, Status, Term};
+use crate::{Kind, LogIndex, Position, StateMachine, Status, Term};
 
 // What a node is asked about itself.
 impl<S: StateMachine> Raft<S> {
@@ -108,6 +108,7 @@ impl<S: StateMachine> Raft<S> {
             node: self.id,
             disk: self.identity().disk,
             recognition: self.recognition(),
+            kind: if self.is_witness() { Kind::Witness } else { Kind::Full },
             role: self.role(),
             term: self.term,
             leader: self.leader,

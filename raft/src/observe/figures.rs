@@ -81,7 +81,8 @@ impl Outcome {
                 | CallError::NoSuchMember
                 | CallError::NotCaughtUp
                 | CallError::UnfitMember
-                | CallError::LastVoter,
+                | CallError::LastVoter
+                | CallError::Witness(_),
             ) => Self::Refused,
             Some(CallError::Unknown { .. }) => Self::Unknown,
         }

@@ -55,7 +55,8 @@ pub(super) fn ended(group: &str, kind: Kind, error: Option<&CallError>, elapsed:
             error @ (CallError::NoSuchMember
             | CallError::NotCaughtUp
             | CallError::UnfitMember
-            | CallError::LastVoter),
+            | CallError::LastVoter
+            | CallError::Witness(_)),
         ) => {
             warn!(target: "raft", group, call = %kind, %error, "call refused");
         }

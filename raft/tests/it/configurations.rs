@@ -34,6 +34,7 @@ fn in_their_words(misstep: Misstep, command: &str) -> &'static str {
         Misstep::IsJoint => "config is already joint",
         Misstep::IsNotJoint => "can't leave a non-joint config",
         Misstep::WasEmpty => "can't make a zero-voter config joint",
+        Misstep::FullReplica { .. } => unreachable!("no script has witnesses"),
     }
 }
 

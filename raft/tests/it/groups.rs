@@ -6,7 +6,7 @@ use cluster::many::{GroupId, Many, Tagged};
 use cluster::sim::{Options, Sim};
 use cluster::{Cluster as _, Fault, Members, Node as _, NodeId, Role};
 use raft::{
-    Append, CallError, Config, Entries, Entry, Error, Group, GroupsBuilder, Handle, LogIndex,
+    Append, CallError, Config, Entries, Entry, Error, Group, GroupsBuilder, Handle, Kind, LogIndex,
     Message, Payload, Position, Raft, Request, Round, Term,
 };
 
@@ -87,7 +87,8 @@ fn a_message_is_as_large_as_what_it_carries() {
     let append = |count| {
         let entries = Entries::from((1..=count).map(entry).collect::<Vec<_>>());
         let (term, prev, round) = (Term::new(1), Position::default(), Round::default());
-        Message::Append(Append { term, prev, entries, commit: LogIndex::ZERO, round })
+        let commit = LogIndex::ZERO;
+        Message::Append(Append { term, prev, entries, commit, round, kind: Kind::Full })
     };
     let (empty, one, many) = (size(&append(0)), size(&append(1)), size(&append(100)));
     assert!(one >= empty + 8 && many - empty == 100 * (one - empty), "{empty}, {one}, {many}");

@@ -45,3 +45,5 @@ mod threads;
 mod transfer;
 #[cfg(feature = "net")]
 mod wire;
+mod witness;
+mod witness_sim;

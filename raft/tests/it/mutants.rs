@@ -9,7 +9,7 @@ use crate::journal::Journal;
 use crate::storm::{storm, storm_as_it_is};
 use crate::{
     departure, ended, identity, levels, loyalty, membership, paper, prevote, reads, renewal,
-    replication, safety, sessions, snapshots, transfer,
+    replication, safety, sessions, snapshots, transfer, witness,
 };
 
 /// The tests that tell each bug from its absence.
@@ -86,6 +86,12 @@ fn sentence(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         | Mutant::RenewsInOneStep
         | Mutant::KeepsProgressOfAnotherDisk
         | Mutant::HearsOlderLives => None,
+        Mutant::WitnessStands
+        | Mutant::AnyNumberOfWitnesses
+        | Mutant::WitnessVotesForAll
+        | Mutant::WitnessesFirst
+        | Mutant::WitnessesBeforeDisks
+        | Mutant::PromotesInPlace => None,
         // No bugs.
         Mutant::HeartbeatsTwiceAsOften | Mutant::NoopTwice => None,
     }
@@ -157,6 +163,32 @@ fn sentence_on_identity(mutant: Mutant) -> Option<fn(Config<Journal>)> {
         Mutant::HearsOlderLives => Some(identity::an_old_copy_is_not_heard),
         _ => None,
     }
+}
+
+/// The tests that tell each bug in what concerns witnesses from its absence.
+fn sentence_on_witnesses(mutant: Mutant) -> Option<fn(Config<Journal>)> {
+    match mutant {
+        Mutant::WitnessStands => Some(witness::it_does_not_stand),
+        Mutant::AnyNumberOfWitnesses => Some(witness::a_majority_holds_a_full_replica),
+        Mutant::WitnessVotesForAll => Some(witness::it_refuses_shorter_logs),
+        Mutant::WitnessesFirst => Some(witness::it_sends_them_last),
+        Mutant::WitnessesBeforeDisks => Some(witness::it_sends_them_what_a_disk_holds),
+        Mutant::PromotesInPlace => Some(witness::a_disk_without_commands_is_not_promoted),
+        _ => None,
+    }
+}
+
+#[test]
+fn sentences_on_witnesses_catch_what_they_forbid() {
+    let mut tried = 0;
+    for mutant in Mutant::ALL {
+        let Some(sentence) = sentence_on_witnesses(mutant) else { continue };
+        sentence(plain());
+        let caught = catch_unwind(AssertUnwindSafe(|| sentence(plain().plant(mutant))));
+        assert!(caught.is_err(), "{mutant:?} was not caught");
+        tried += 1;
+    }
+    assert_eq!(tried, 6);
 }
 
 #[test]
@@ -257,7 +289,7 @@ fn storms_catch_what_breaks_clients_or_logs() {
             assert!(sentence(mutant).is_some());
             continue;
         }
-        if sentence_on_identity(mutant).is_some() {
+        if sentence_on_identity(mutant).or(sentence_on_witnesses(mutant)).is_some() {
             continue;
         }
         if LEFT_TO_THE_THESIS.contains(&mutant) {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use raft::{
-    Append, Appended, Config, Entries, Entry, Error, Identity, LogIndex, Message, Payload,
+    Append, Appended, Config, Entries, Entry, Error, Identity, Kind, LogIndex, Message, Payload,
     Position, Round, Term,
 };
 
@@ -40,6 +40,7 @@ pub(crate) fn append(term: u64, prev: Position, list: &[(u64, u64)], commit: u64
         entries: entries(prev.index.get(), list),
         commit: LogIndex::new(commit),
         round: Round::ZERO,
+        kind: Kind::Full,
     })
 }
 

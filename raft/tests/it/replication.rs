@@ -2,7 +2,8 @@
 //! `paper.rs`.
 
 use raft::{
-    Append, Appended, Config, Error, Identity, LogIndex, Message, Position, Reply, Round, Term,
+    Append, Appended, Config, Error, Identity, Kind, LogIndex, Message, Position, Reply, Round,
+    Term,
 };
 
 use crate::bed::plain;
@@ -317,6 +318,7 @@ fn or_1795_nonsense_is_dropped_and_counted() {
             entries,
             commit: LogIndex::ZERO,
             round: Round::ZERO,
+            kind: Kind::Full,
         }),
     );
     assert_eq!(table.log(2), before);

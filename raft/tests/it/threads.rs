@@ -58,7 +58,8 @@ fn writes_and_reads_survive_the_leader() {
                 | Payload::Open { .. }
                 | Payload::Close(_)
                 | Payload::Submit(_)
-                | Payload::Configuration(_) => None,
+                | Payload::Configuration(_)
+                | Payload::Withheld => None,
             })
             .collect();
         if values.len() > 100 {

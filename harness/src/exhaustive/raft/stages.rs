@@ -91,6 +91,13 @@ pub(in crate::exhaustive) fn stages(mutant: Mutant) -> Vec<Stage<Config<Cell>>> 
         | Mutant::GuestsDepose
         | Mutant::RenewsTooSoon
         | Mutant::AnswersOutsiders
-        | Mutant::HintsBreakLeases => Vec::new(),
+        | Mutant::HintsBreakLeases
+        // No stage has witnesses.
+        | Mutant::WitnessStands
+        | Mutant::AnyNumberOfWitnesses
+        | Mutant::WitnessVotesForAll
+        | Mutant::WitnessesFirst
+        | Mutant::WitnessesBeforeDisks
+        | Mutant::PromotesInPlace => Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use cluster::cli::{Whom, node, table};
 use cluster::{NodeId, Role};
-use raft::{Call, Change, Handle};
+use raft::{Call, Change, Handle, Kind};
 
 use crate::map::Map;
 
@@ -44,6 +44,9 @@ impl Status {
                     row[4] = status.commit.to_string();
                     row[5] = status.applied.to_string();
                     row[6] = format!("{:?}", status.recognition).to_lowercase();
+                    if status.kind == Kind::Witness {
+                        row[6].push_str(", witness");
+                    }
                 }
                 Err(error) => row[2] = error.to_string(),
             }
@@ -86,6 +89,11 @@ pub(crate) struct Members {
 enum Wish {
     /// The node votes, whatever it was; it catches up first
     Add {
+        #[arg(value_parser = node)]
+        node: NodeId,
+    },
+    /// The node votes, and holds no data; it catches up first
+    AddWitness {
         #[arg(value_parser = node)]
         node: NodeId,
     },
@@ -132,6 +140,7 @@ impl Wish {
     fn change(&self) -> Change {
         match self {
             Self::Add { node } => Change::AddVoter(*node),
+            Self::AddWitness { node } => Change::AddWitness(*node),
             Self::AddLearner { node } => Change::AddLearner(*node),
             Self::Promote { node } => Change::Promote(*node),
             Self::Demote { node } => Change::Demote(*node),

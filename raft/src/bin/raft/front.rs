@@ -227,7 +227,8 @@ fn failed(error: &CallError) -> Reply {
         | CallError::NoSuchMember
         | CallError::NotCaughtUp
         | CallError::UnfitMember
-        | CallError::LastVoter => "ERR",
+        | CallError::LastVoter
+        | CallError::Witness(_) => "ERR",
     };
     Reply::Error(format!("{kind} {error}"))
 }

@@ -32,6 +32,9 @@ pub(crate) struct Machine {
     /// Who votes at first, if that is not every node
     #[arg(long, value_delimiter = ',', value_name = "ID,…", value_parser = node)]
     voters: Vec<NodeId>,
+    /// Which of them are witnesses: they vote and hold no data; at most half
+    #[arg(long, value_delimiter = ',', value_name = "ID,…", value_parser = node)]
+    witnesses: Vec<NodeId>,
 }
 
 impl Machine {
@@ -39,7 +42,8 @@ impl Machine {
         let timeout = self.election_timeout;
         let config = Config::new(Map::default())
             .with_election_timeout(timeout..=timeout.saturating_mul(2))
-            .with_heartbeat(timeout / 5);
+            .with_heartbeat(timeout / 5)
+            .with_witnesses(self.witnesses.iter().copied());
         match self.voters.is_empty() {
             true => config,
             false => config.with_voters(self.voters.iter().copied()),
