@@ -67,7 +67,7 @@ struct Extent {
 }
 
 const WHOLE: Extent =
-    Extent { rounds: 3, span: Duration::from_secs(2), counts: &[1, 64, 256, 1024], crashes: 20 };
+    Extent { rounds: 5, span: Duration::from_secs(2), counts: &[1, 64, 256, 1024], crashes: 20 };
 const QUICK: Extent =
     Extent { rounds: 1, span: Duration::from_millis(200), counts: &[1, 64], crashes: 1 };
 
