@@ -112,8 +112,7 @@ impl Election {
         request: Request,
         read: fn(Answer) -> Option<T>,
     ) -> Call<T> {
-        let (caller, timeout) = (self.caller.clone(), self.timeout);
-        Call::run(async move { answered(caller.reach(node, request, timeout).await, read) })
+        self.caller.call_with(node, request, self.timeout, move |outcome| answered(outcome, read))
     }
 }
 

@@ -140,8 +140,7 @@ impl Store {
         request: Request,
         read: fn(Reply) -> Option<T>,
     ) -> Call<T> {
-        let (caller, timeout) = (self.caller.clone(), self.timeout);
-        Call::run(async move { answered(caller.reach(node, request, timeout).await, read) })
+        self.caller.call_with(node, request, self.timeout, move |outcome| answered(outcome, read))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A process that is killed cannot say so, but its machine does: connections to it break, and new ones are
 //! refused. A follower that is told ([`cluster::Input::Ended`]) need not let an election timeout pass. It
-//! stays with its leader no longer, and stands when it is its turn: voters follow each other by an eighth
+//! stays with its leader no longer, and stands when it is its turn: those who may follow each other by an eighth
 //! of the shortest timeout, in the order of their names, so that as a rule nobody meets another candidate,
 //! and whoever has heard of it last does not refuse the first one for long.
 //!
@@ -13,9 +13,9 @@
 
 use cluster::{NodeId, Now};
 
-use crate::StateMachine;
 use crate::mutants::Mutant;
 use crate::node::Raft;
+use crate::{Kind, StateMachine};
 
 /// Into how many turns the shortest election timeout is divided.
 const TURNS: u32 = 8;
@@ -28,7 +28,8 @@ impl<S: StateMachine> Raft<S> {
         if self.leader != Some(node) || leases {
             return;
         }
-        let before = self.other_voters().into_iter().filter(|&it| it != node && it < self.id);
+        let stands = |&it: &NodeId| it != node && self.configuration().kind(it) == Kind::Full;
+        let before = self.other_voters().into_iter().filter(stands).filter(|&it| it < self.id);
         let turn = u32::try_from(before.count()).unwrap_or(u32::MAX).saturating_add(1);
         let wait = (self.config.stick_for() / TURNS).saturating_mul(turn);
         let at = now.monotonic + wait + self.config.reluctance(self.id);

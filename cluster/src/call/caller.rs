@@ -88,8 +88,20 @@ impl<N: Node> Caller<N> {
         request: N::Request,
         timeout: Duration,
     ) -> Call<Result<N::Response, CallError>> {
+        self.call_with(node, request, timeout, |outcome| outcome)
+    }
+
+    /// As [`call`](Caller::call), of which `read` makes what the call returns. It must neither wait nor
+    /// panic.
+    pub fn call_with<R: Send + 'static>(
+        &self,
+        node: NodeId,
+        request: N::Request,
+        timeout: Duration,
+        read: impl FnOnce(Result<N::Response, CallError>) -> R + Send + 'static,
+    ) -> Call<R> {
         let caller = self.clone();
-        Call::run(async move { caller.reach(node, request, timeout).await })
+        Call::run(async move { read(caller.reach(node, request, timeout).await) })
     }
 
     /// Asks whichever node serves, following [redirections](Node::redirect), for at most `timeout` in all;
@@ -109,11 +121,7 @@ impl<N: Node> Caller<N> {
         Call::run(async move { caller.find(question).await.outcome })
     }
 
-    /// As [`call`](Caller::call), to be awaited in [`Call::run`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn reach(
+    async fn reach(
         &self,
         node: NodeId,
         request: N::Request,

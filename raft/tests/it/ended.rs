@@ -61,6 +61,16 @@ fn each_stands_at_its_turn_and_helps_the_one_before() {
     assert!(table.wires.is_empty());
 }
 
+/// A witness never stands, so nobody waits for its turn.
+#[test]
+fn witnesses_have_no_turn() {
+    let mut table = table(3, config().with_witnesses([n(1)]));
+    table.elect(3, &[1, 2]);
+    let told = table.clock();
+    table.input(n(2), Input::Ended { node: n(3) });
+    assert_eq!(table.deadline(n(2)).since(told), 150 * MILLI / 8);
+}
+
 #[test]
 fn the_end_of_another_than_the_leader_changes_nothing() {
     let mut table = table(3, config());
